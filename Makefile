@@ -1,0 +1,44 @@
+# Dure. `make demo` plays one payment day; `make test` proves the rest. Both set everything up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test gates bench lock lock-check setup clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Dure needs Python 3.11 or newer; run: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/dure-terminal-sim demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+gates: $(STAMP) lock-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+# The lock holds versions and hashes only, so it names no index and works with any mirror.
+lock: $(STAMP)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements.lock
+
+lock-check: $(STAMP)
+	@cp requirements.lock $(VENV)/lock.check
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o $(VENV)/lock.check
+	@cmp -s requirements.lock $(VENV)/lock.check || { echo "requirements.lock does not match pyproject.toml: run 'make lock' and commit it"; exit 1; }
+
+clean:
+	rm -rf $(VENV) var
