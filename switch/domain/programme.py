@@ -1,0 +1,145 @@
+"""A programme (one city's currency) and its policy versions, as values.
+
+A policy never changes: a change of rule is a new version with its own effective instant, and a payment is
+judged by the version in force at the payment's own local time. These are plain values; what makes a set of
+them consistent is checked once, where they are read (programme_file).
+"""
+
+from datetime import datetime, time
+
+import msgspec
+
+LOT_KINDS = ("charged", "points")
+"""Kinds of value that a wallet can hold."""
+
+Shares = tuple[tuple[str, int], ...]
+"""(funder id, ppm) in the programme's order of funders, none of them 0; they add up to the rate."""
+
+
+class NoPolicy(LookupError):  # noqa: N818 - it says what is wrong
+    """An instant before the programme's first policy version."""
+
+
+class Funder(msgspec.Struct, frozen=True, gc=False):
+    """Who pays a share of the cashback: a government, the operator, a merchant body."""
+
+    id: str
+    name: str
+
+
+class Tier(msgspec.Struct, frozen=True, gc=False):
+    """One step of the month's cumulative spend: above < usage ≤ up_to (won) earns rate_ppm."""
+
+    above: int
+    up_to: int
+    rate_ppm: int
+    shares: Shares
+
+
+class Bonus(msgspec.Struct, frozen=True, gc=False):
+    """A rate on top of the tiers, for a merchant group, a channel, both, or (None, None) everybody.
+
+    inside_cap: only the part of the payment inside the monthly cap earns it (DOMAIN rule 4).
+    """
+
+    code: str
+    group: str | None
+    channel: str | None
+    rate_ppm: int
+    shares: Shares
+    inside_cap: bool = True
+
+
+class Restriction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Where value of some kinds may not be spent.
+
+    Conditions left empty do not count; all others must hold together, each by any one of its entries.
+    sales_over is in won a year (0 = no condition). A merchant in any of except_groups is spared.
+    """
+
+    code: str
+    lot_kinds: tuple[str, ...]
+    reason_ko: str
+    reason_en: str
+    categories: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    regions_not_in: tuple[str, ...] = ()
+    head_regions_not_in: tuple[str, ...] = ()
+    sales_over: int = 0
+    channels: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    except_groups: tuple[str, ...] = ()
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Limits per member in won; 0 = no limit. A day and a month are those of the payment's local time."""
+
+    payment_max: int = 0
+    day_max: int = 0
+    month_max: int = 0
+    topup_month_max: int = 0
+    holding_max: int = 0
+
+
+class FeeClass(msgspec.Struct, frozen=True, gc=False):
+    """Merchants with annual sales above < sales ≤ up_to (won) pay rate_ppm."""
+
+    above: int
+    up_to: int
+    rate_ppm: int
+
+
+class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One version of a programme's rules, in force from effective_from until the next version.
+
+    tiers and fee_classes ascend from 0 without gap; the last tier's up_to is the monthly cap of cashback.
+    fee_default_ppm is for merchants above the last fee class or not classed yet. funder_order is the
+    programme's. payout_days are bank days after the business date; expiries are in months.
+    """
+
+    programme_id: str
+    version: str
+    effective_from: datetime
+    funder_order: tuple[str, ...]
+    tiers: tuple[Tier, ...]
+    fee_classes: tuple[FeeClass, ...]
+    fee_default_ppm: int
+    spending_order: tuple[str, ...] = ("points", "charged")
+    cashback_basis: tuple[str, ...] = ("charged",)
+    bonuses: tuple[Bonus, ...] = ()
+    restrictions: tuple[Restriction, ...] = ()
+    limits: Limits = Limits()
+    payout_days: int = 2
+    points_expiry_months: int = 60
+    charged_expiry_months: int = 60
+
+    @property
+    def cap(self) -> int:
+        """The month's spend (won) up to which cashback is earned."""
+        return self.tiers[-1].up_to if self.tiers else 0
+
+
+class Programme(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One city's currency: its funders, its card ranges and every version of its rules, ascending.
+
+    cutover is Korean wall time (see calendar.business_date).
+    """
+
+    programme_id: str
+    name: str
+    cutover: time
+    funders: tuple[Funder, ...]
+    bins: tuple[str, ...]
+    policies: tuple[Policy, ...]
+
+    def policy_at(self, instant: datetime) -> Policy:
+        """Return the version in force at an aware instant; a version holds from its very instant on.
+
+        Raises NoPolicy before the first version, TypeError on a naive instant.
+        """
+        # From the newest down: nearly every payment is of the newest version or the one before it,
+        # so this beats a bisection.
+        for policy in reversed(self.policies):
+            if policy.effective_from <= instant:
+                return policy
+        raise NoPolicy(f"programme {self.programme_id} has no policy in force at {instant.isoformat()}")
