@@ -1,0 +1,87 @@
+"""A wallet as the decision sees it: lots, counters, cards. Plain values; the store fills and empties them."""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class LotKind(IntEnum):
+    """Kinds of value. The numbers are stored; never renumber."""
+
+    CHARGED = 1
+    POINTS = 2
+
+
+LOT_KIND_NAME: dict[int, str] = {LotKind.CHARGED: "charged", LotKind.POINTS: "points"}
+LOT_KIND_NO: dict[str, int] = {name: number for number, name in LOT_KIND_NAME.items()}
+
+NEVER = 0
+
+
+class Lot(msgspec.Struct, gc=False):
+    """Value with one origin. `balance` and `granted` in won; `opened` and `expires` (last valid day) yyyymmdd."""
+
+    lot_no: int
+    kind: int
+    funder_no: int
+    balance: int
+    granted: int
+    opened: int
+    expires: int = NEVER
+
+    def valid_on(self, day: int) -> bool:
+        """Whether its value may be spent on this day (yyyymmdd)."""
+        return self.expires == NEVER or day <= self.expires
+
+
+class MonthUsage(msgspec.Struct, gc=False):
+    """What a member did in one calendar month, in won. `basis` is the part that tiers count."""
+
+    spent: int = 0
+    basis: int = 0
+    topup: int = 0
+
+
+class Card(msgspec.Struct, gc=False):
+    """A token that opens a wallet. `expiry` is yymm; `state` active, blocked, lost or stolen."""
+
+    card_no: int
+    state: str
+    expiry: int
+    pin_tries: int
+
+
+class Wallet(msgspec.Struct, gc=False):
+    """A member's wallet. The counters of `month` and `day` are the latest ones seen; older months are in `past`."""
+
+    bucket: int
+    wallet_id: int
+    programme_no: int
+    active: bool
+    points_on: bool
+    seq: int
+    lot_seq: int
+    receivable: int
+    month: int
+    month_spent: int
+    month_basis: int
+    month_topup: int
+    day: int
+    day_spent: int
+    lots: dict[int, Lot]
+    past: dict[int, MonthUsage]
+    cards: dict[int, Card]
+
+    def usage_of(self, month: int) -> MonthUsage:
+        """Usage in a month (yyyymm). A month later than the latest one has none yet."""
+        if month == self.month:
+            return MonthUsage(self.month_spent, self.month_basis, self.month_topup)
+        return self.past.get(month) or MonthUsage()
+
+    def spent_on(self, day: int) -> int:
+        """Won spent on a day (yyyymmdd); days before the latest one are not counted any more."""
+        return self.day_spent if day == self.day else 0
+
+    def ledger_balance(self) -> int:
+        """Won in all lots, whether they may be spent here or not."""
+        return sum(lot.balance for lot in self.lots.values())

