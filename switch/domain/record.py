@@ -1,0 +1,93 @@
+"""The stored payment that a decision leaves behind, and the balances told with it."""
+
+from switch.domain.decision import NO_DETAIL, Decision, Detail, encode_detail
+from switch.domain.payment import Outcome
+from switch.domain.reasons import REASONS
+from switch.domain.request import Request, Stored, Terms
+from switch.domain.wallet import LOT_KIND_NAME, LotKind, Wallet
+
+_NO_DETAIL = encode_detail(NO_DETAIL)
+_NUMBER = {name: reason.number for name, reason in REASONS.items()}
+
+
+def balances(
+    wallet: Wallet, terms: Terms, day: int, changes: tuple[tuple[int, int], ...] = ()
+) -> tuple[int, int]:
+    """(ledger balance, won that may be spent at this merchant on `day`), after changes of (lot_no, won)."""
+    ledger = spendable = 0
+    change_of = dict(changes) if changes else None
+    for lot in wallet.lots.values():
+        balance = lot.balance
+        if change_of is not None:
+            balance += change_of.get(lot.lot_no, 0)
+        ledger += balance
+        if lot.expires and day > lot.expires:
+            continue
+        if lot.kind == LotKind.POINTS and not wallet.points_on:
+            continue
+        if not terms.refused.get(LOT_KIND_NAME[lot.kind]):
+            spendable += balance
+    return ledger, spendable
+
+
+def record(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    outcome: Outcome,
+    reason: str,
+    *,
+    approved: int = 0,
+    after: tuple[int, int] = (0, 0),
+    basis: int = 0,
+    usage_before: int = 0,
+    cashback: int = 0,
+    original: Stored | None = None,
+    detail: bytes = _NO_DETAIL,
+) -> Stored:
+    """The row that is stored. `after` are the balances told; what refers to an original keeps its terms."""
+    return Stored(
+        request.key,
+        wallet.wallet_id,
+        wallet.seq + 1,
+        request.card_no,
+        request.merchant_no,
+        wallet.programme_no,
+        terms.policy_no if original is None else original.policy_no,
+        business_day,
+        request.transmission,
+        request.content,
+        request.amount,
+        approved,
+        outcome,
+        _NUMBER[reason],
+        request.approval if outcome == Outcome.APPROVED else "",
+        request.rrn,
+        request.channel if original is None else original.channel,
+        basis,
+        request.key.local_day // 100 if original is None else original.usage_month,
+        usage_before,
+        cashback,
+        after[0],
+        after[1],
+        0,
+        0 if original is None else original.seq,
+        detail,
+    )
+
+
+def decline(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    reason: str,
+    *,
+    detail: Detail | None = None,
+    pin_tries: int | None = None,
+) -> Decision:
+    """Refuse a request: it is stored with its reason, and no money moves."""
+    raw = _NO_DETAIL if detail is None else encode_detail(detail)
+    stored = record(request, wallet, terms, business_day, Outcome.DECLINED, reason, detail=raw)
+    return Decision(stored, pin_tries=pin_tries)

@@ -1,0 +1,38 @@
+"""Decision → entries. One posting per decision; the order of its lines is fixed, so the day's hash is."""
+
+from switch.domain.decision import Decision
+from switch.ledger.chart import Account
+from switch.ledger.journal import Entry, entry
+
+_LOT: dict[int, Account] = {1: Account.CARD_MONEY, 2: Account.POINTS}  # by switch.domain.wallet.LotKind
+
+
+def entries_of(decision: Decision) -> list[Entry]:
+    """The entries of a decision; empty when no money moves. Raises UnbookableError on a fault of the rules."""
+    merchant = decision.stored.merchant_no
+    out: list[Entry] = []
+    for lot_no, kind, won in decision.spent:
+        out.append(entry(_LOT[kind], Account.MERCHANT_PAYABLE, won, lot_no=lot_no, merchant_no=merchant))
+    for lot_no, kind, won in decision.restored:
+        out.append(entry(Account.MERCHANT_PAYABLE, _LOT[kind], won, lot_no=lot_no, merchant_no=merchant))
+    for funder, won in decision.treasury:
+        pair = (Account.MERCHANT_PAYABLE, Account.TREASURY_RETURN)
+        debit, credit = pair if won > 0 else pair[::-1]
+        out.append(entry(debit, credit, abs(won), merchant_no=merchant, funder_no=funder))
+    if decision.opened is not None:
+        lot = decision.opened
+        out.append(entry(Account.SAFEGUARDED, _LOT[lot.kind], lot.balance, lot_no=lot.lot_no))
+    if decision.removed is not None:
+        lot_no, kind, won = decision.removed
+        out.append(entry(_LOT[kind], Account.SAFEGUARDED, won, lot_no=lot_no))
+    for funder, won in decision.granted:
+        out.append(entry(Account.FUNDER_DUE, Account.CASHBACK_ACCRUED, won, funder_no=funder))
+    for funder, won in decision.taken:
+        pair = (Account.CASHBACK_ACCRUED, Account.FUNDER_DUE)
+        debit, credit = pair if won > 0 else pair[::-1]
+        out.append(entry(debit, credit, abs(won), funder_no=funder))
+    for lot_no, kind, won in decision.recovered:
+        out.append(entry(_LOT[kind], Account.CASHBACK_ACCRUED, won, lot_no=lot_no))
+    if decision.receivable:
+        out.append(entry(Account.MEMBER_RECEIVABLE, Account.CASHBACK_ACCRUED, decision.receivable))
+    return out
