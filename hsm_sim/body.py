@@ -63,7 +63,7 @@ class Body:
         return self.take(_KEY_CHARACTERS.get(self.peek(), 16))
 
     def key_pair(self) -> str:
-        """A PVK or CVK: a key text, or its older form of 32 hex digits, two single keys side by side (as X)."""
+        """A PVK or CVK: a key text, or the older form of 32 hex digits, which is X without its letter."""
         return self.key() if self.peek() in _KEY_CHARACTERS else "X" + self.take(32)
 
     def until(self, delimiter: str) -> str:

@@ -4,7 +4,7 @@
     await hsm.start()
     mac = await hsm.generate_mac(tak, b"...")
 
-Every future ends: with its result, with HsmRefused (the HSM said no) or with HsmUnavailable (it said nothing).
+Every future ends: with its result, HsmRefused (the HSM said no) or HsmUnavailable (it said nothing).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class HsmClient:
         connections: int = 1,
         observe: Observer | None = None,
     ) -> None:
-        """`observe(command, seconds)` is called for every answered command. Raises ValueError on bad limits."""
+        """`observe(command, seconds)` is called for every reply. Raises ValueError on bad limits."""
         if not 0 < in_flight_max <= IN_FLIGHT_MAX:
             raise ValueError(f"in_flight_max is 1 to {IN_FLIGHT_MAX}, not {in_flight_max}")
         if not 0 < connections <= CONNECTIONS_MAX:
@@ -106,7 +106,7 @@ class HsmClient:
         exported_scheme: str = "X",
         scheme: str = "U",
     ) -> "asyncio.Future[GeneratedKey]":
-        """A0: a new key under the LMK and, if one is named, under a TMK or ZMK (its key text under the LMK)."""
+        """A0: a new key under the LMK and, if one is named, under a TMK or ZMK (given as its key text)."""
         if under_tmk is not None and under_zmk is not None:
             raise ValueError("name a TMK or a ZMK to export under, not both")
         request = commands.generate_key(

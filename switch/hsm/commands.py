@@ -130,7 +130,7 @@ def check_value(key_type: str, key: str) -> bytes:
 
 
 def verify_pin(tpk: str, pvk: str, pin_block_hex: str, account12: str, pvki: str, pvv: str) -> bytes:
-    """DC. `pin_block_hex`: format 0 under the TPK, `account12`: 12 rightmost PAN digits without check digit."""
+    """DC. `pin_block_hex`: format 0 under the TPK, `account12`: the 12 PAN digits before the last."""
     return (
         f"DC{tpk}{pvk}{_text('PIN block', pin_block_hex, 16)}01{_text('account number', account12, 12)}"
         f"{_text('PVKI', pvki, 1)}{_text('PVV', pvv, 4)}"

@@ -19,8 +19,10 @@ Observer = Callable[[str, float], None]
 RECONNECT_FIRST_S: Final = 0.05
 RECONNECT_MAX_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 5.0
-# So many time-outs long without one byte, and the connection counts as dead (a peer that vanished says nothing).
+# So many time-outs without one byte and the connection counts as dead: a peer that vanished says nothing.
+# The same for so many commands given up: one that is answered at all is answered in order.
 SILENT_TIMEOUTS_MAX: Final = 3
+ABANDONED_MAX: Final = 8192
 _HEADERS: Final = 0x10000  # 4 hex digits, far above any limit on commands in flight
 _BODY_AT: Final = HEADER_BYTES + 4  # header, reply code, error code
 
@@ -28,7 +30,7 @@ _log = structlog.get_logger()
 
 
 class HsmUnavailable(Exception):
-    """No answer from the HSM: not connected, connection lost, too late or too much in flight. Decline with 91."""
+    """No answer from the HSM: not connected, lost, too late, or too much in flight. Decline with 91."""
 
 
 class Counters:
@@ -70,6 +72,8 @@ class HsmLink(asyncio.Protocol):
         self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[bytes, _Waiting] = {}  # in the order sent, so the oldest is first
+        # Headers given up but not answered yet: used again, a late reply would answer another command.
+        self._abandoned: set[bytes] = set()
         self._outgoing: list[bytes] = []
         self._next_header = 0
         self._silent_since: float | None = None
@@ -132,8 +136,7 @@ class HsmLink(asyncio.Protocol):
         self.ready.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._transport is not None and self._transport.is_closing():
-            self._drop("the connection to the HSM was lost")
+        self._drop("the connection to the HSM was lost")
         self._lost.set()
 
     def data_received(self, data: bytes) -> None:
@@ -148,6 +151,7 @@ class HsmLink(asyncio.Protocol):
         for reply in replies:
             waiting = self._waiting.pop(reply[:HEADER_BYTES], None)
             if waiting is None:
+                self._abandoned.discard(reply[:HEADER_BYTES])
                 self._counters.late += 1
                 continue
             self._counters.in_flight -= 1
@@ -197,7 +201,7 @@ class HsmLink(asyncio.Protocol):
             number = self._next_header
             self._next_header = (number + 1) % _HEADERS
             header = b"%04X" % number
-            if header not in self._waiting:
+            if header not in self._waiting and header not in self._abandoned:
                 return header
 
     def _flush(self) -> None:
@@ -216,6 +220,7 @@ class HsmLink(asyncio.Protocol):
             if waiting.since > oldest_allowed:
                 break
             del self._waiting[header]
+            self._abandoned.add(header)
             self._counters.in_flight -= 1
             self._counters.timeouts += 1
             self._counters.failed += 1
@@ -227,6 +232,8 @@ class HsmLink(asyncio.Protocol):
             and now - self._silent_since > SILENT_TIMEOUTS_MAX * self._timeout_s
         ):
             self._abort("the HSM has been silent for too long")
+        elif len(self._abandoned) > ABANDONED_MAX:
+            self._abort("the HSM owes too many answers")
         self._sweeper = None
         if self._waiting:
             self._sweeper = self._loop.call_later(self._timeout_s / 8, self._sweep)
@@ -241,6 +248,7 @@ class HsmLink(asyncio.Protocol):
         if transport is not None:
             transport.abort()
         self._outgoing.clear()
+        self._abandoned.clear()
         waiting, self._waiting = self._waiting, {}
         self._counters.in_flight -= len(waiting)
         self._counters.failed += len(waiting)

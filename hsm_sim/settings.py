@@ -1,0 +1,70 @@
+"""Settings of the simulator: a TOML file, every key optional, unknown keys refused."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hsm_sim.crypto.lmk import TEST_LMK, Lmk
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the text names the key and says what to do."""
+
+
+class Settings(BaseModel):
+    """Limits and address. Sizes in bytes, times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 1500
+    header_bytes: Annotated[int, Field(ge=1, le=255)] = 4
+    frame_bytes_max: Annotated[int, Field(ge=64, le=65_535)] = 40_000
+    connections_max: Annotated[int, Field(ge=1, le=10_000)] = 1_024
+    # How many commands of one connection are answered before the others have their turn.
+    commands_per_turn: Annotated[int, Field(ge=1, le=10_000)] = 128
+    # Replies a client has not read; above this the client is not read either.
+    unread_bytes_max: Annotated[int, Field(ge=1_024, le=16_777_216)] = 1_048_576
+    idle_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    stop_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    keys_cached_max: Annotated[int, Field(ge=1, le=1_000_000)] = 65_536
+    # A JSON list of 20 pairs of 32 hex digits, readable by its owner only; without it the published test LMK.
+    lmk_file: Path | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def lmk(self) -> Lmk:
+        """The LMK these settings name. Raises ConfigError, never quoting the file."""
+        if self.lmk_file is None:
+            return TEST_LMK
+        try:
+            if self.lmk_file.stat().st_mode & 0o077:
+                raise ConfigError(f"lmk_file {self.lmk_file} is open to others: run chmod 600 on it")
+            pairs = json.loads(self.lmk_file.read_text("ascii"))
+            return Lmk([bytes.fromhex(pair) for pair in pairs])
+        except OSError as error:
+            raise ConfigError(f"lmk_file {self.lmk_file} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError):
+            raise ConfigError(
+                f"lmk_file {self.lmk_file} is no LMK: write a JSON list of 20 strings of 32 hex digits, odd parity"
+            ) from None
+
+
+def load(path: Path | None, **overrides: object) -> Settings:
+    """The settings of a file with what the command line says on top. Raises ConfigError."""
+    values: dict[str, object] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not TOML: {error}") from None
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{path or 'the command line'}: {faults}") from None
