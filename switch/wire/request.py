@@ -247,7 +247,8 @@ def reply_fields(
 ) -> dict[int, str]:
     """The fields that answer `message` with `code` (DE39).
 
-    Its DE7, 11, 12, 13, 37, 41, 42 come back unchanged. `rrn` is used only when the request brought none. `approval` is DE38 (6 characters), `business_mmdd` DE15.
+    Its DE7, 11, 12, 13, 37, 41, 42 come back unchanged. `rrn` is used only when the request brought none.
+    `approval` is DE38 (6 characters), `business_mmdd` DE15.
     Raises PrivateDataError when `private` or `balances` do not fit.
     """
     given = message.fields
