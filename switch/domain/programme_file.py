@@ -71,7 +71,8 @@ def parse_programme(text: str, filename: str) -> Programme:
     name = head.text("name", _LABEL, _LABEL_FORM)
     cutover = _time(head.text("cutover", _CUTOVER, _CUTOVER_FORM, fallback="00:00"))
     bins = head.words("bins", form=_BIN, form_text=_BIN_FORM)
-    _check_bins(head, bins)
+    if head.is_clean:
+        _check_bins(head, bins)
     head.finish()
     funders = _funders(root)
     policies = _policies(root, programme_id, tuple(funder.id for funder in funders))
@@ -208,6 +209,9 @@ def _instant(table: Table) -> datetime:
     if not isinstance(value, datetime):
         fix = f"write date, time and offset without quotes, for example {example}"
         table.report("effective_from", "must be an instant", fix)
+        return _NO_INSTANT
+    if not 2000 <= value.year <= 2200:
+        table.report("effective_from", f"the year {value.year} cannot be meant", "write a year after 2000")
         return _NO_INSTANT
     if value.tzinfo is None:
         table.report("effective_from", "has no offset from UTC", f"write {value.isoformat()}+09:00")

@@ -62,7 +62,7 @@ def percent(rate_ppm: int) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a fix for an unknown word: the known one it most resembles, or all of them."""
-    names = list(known)
+    names = list(dict.fromkeys(known))
     close = difflib.get_close_matches(word, names, n=1)
     if close:
         return f'did you mean "{close[0]}"?'
@@ -83,7 +83,8 @@ class Document:
             try:
                 data = tomllib.loads(text)
                 self._lines = _find_lines(text)
-            except tomllib.TOMLDecodeError as error:
+            except (ValueError, RecursionError) as error:
+                # ValueError is TOMLDecodeError's parent; tomllib lets it through for endless numbers.
                 self._report_syntax(str(error))
         self.root = Table(self, data, ())
 
