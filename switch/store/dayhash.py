@@ -1,0 +1,80 @@
+"""The fingerprint of one business date, and the chain that ties each closed date to the one before.
+
+Two levels: a SHA-256 per bucket over its entries in key order, then one over those digests, so that it
+can be computed shard by shard and a difference can be traced to its bucket. Entries are insert-only, so
+the fingerprint of a closed date never changes; if it does, somebody has been at the books.
+"""
+
+import hashlib
+from datetime import date, timedelta
+
+import msgspec
+from sqlalchemy import Connection, text
+
+GENESIS = "0" * 64
+"""What the first closed date of a programme is chained to."""
+
+LOOKBACK_DAYS = 366
+LOOKAHEAD_DAYS = 2
+"""A payment of business date D has its local day in D−366..D+2: a reversal carries its original's day."""
+
+HOUSE_CHUNK_LINES = 10_000
+
+_PAYMENTS = text("""
+    SELECT count(*) FROM payment
+    WHERE programme_no = :programme_no AND business_date = :day AND local_day BETWEEN :first AND :last
+""")
+_ENTRIES = text(r"""
+    SELECT bucket, count(*), sum(won)::bigint,
+           encode(sha256(convert_to(string_agg(
+               concat_ws(',', wallet_id, seq, line, source, debit, credit, won, lot_no, merchant_no, funder_no),
+               E'\n' ORDER BY wallet_id, seq, line), 'UTF8')), 'hex')
+    FROM entry WHERE programme_no = :programme_no AND business_date = :day
+    GROUP BY bucket ORDER BY bucket
+""")
+_HOUSE = text(r"""
+    SELECT posting, line / :chunk, count(*), sum(won)::bigint,
+           encode(sha256(convert_to(string_agg(
+               concat_ws(',', line, debit, credit, won, merchant_no, funder_no),
+               E'\n' ORDER BY line), 'UTF8')), 'hex')
+    FROM house_entry WHERE programme_no = :programme_no AND business_date = :day
+    GROUP BY 1, 2 ORDER BY 1, 2
+""")
+
+
+class DayDigest(msgspec.Struct, frozen=True, gc=False):
+    """One date of one programme: `payments` rows (declines too), `entries` (of wallets and of the house),
+    `won` they move in sum, and the SHA-256 of all of it (64 hex digits)."""
+
+    payments: int
+    entries: int
+    won: int
+    sha256: str
+
+
+def payment_window(day: date) -> tuple[date, date]:
+    """The first and last local day that a payment of this business date can have: prunes partitions."""
+    return day - timedelta(days=LOOKBACK_DAYS), day + timedelta(days=LOOKAHEAD_DAYS)
+
+
+def day_digest(connection: Connection, programme_no: int, day: date) -> DayDigest:
+    """Read one business date and return its fingerprint. Frozen only once the date is closed."""
+    first, last = payment_window(day)
+    of_day = {"programme_no": programme_no, "day": day}
+    payments = connection.execute(_PAYMENTS, {**of_day, "first": first, "last": last}).scalar_one()
+    content = hashlib.sha256(f"{programme_no} {day.isoformat()} {payments}\n".encode())
+    entries = won = 0
+    for bucket, count, moved, digest in connection.execute(_ENTRIES, of_day):
+        entries += count
+        won += moved
+        content.update(f"{bucket} {count} {moved} {digest}\n".encode())
+    for posting, part, count, moved, digest in connection.execute(_HOUSE, {**of_day, "chunk": HOUSE_CHUNK_LINES}):
+        entries += count
+        won += moved
+        content.update(f"{posting} {part} {count} {moved} {digest}\n".encode())
+    return DayDigest(payments, entries, won, content.hexdigest())
+
+
+def chain(previous_sha256: str, digest: DayDigest) -> str:
+    """The link of this date: SHA-256 over the link of the last closed date (or GENESIS) and its content."""
+    return hashlib.sha256(f"{previous_sha256}\n{digest.sha256}\n".encode()).hexdigest()
