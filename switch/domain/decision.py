@@ -28,7 +28,7 @@ class UsageChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class Detail(msgspec.Struct, omit_defaults=True, gc=False):
-    """The explanation that is stored with a payment: which lots, which pieces, which rule, what was missing."""
+    """The explanation stored with a payment: which lots, which pieces, which rule, what was missing."""
 
     uses: tuple[tuple[int, int], ...] = ()
     funders: FunderNoWon = ()

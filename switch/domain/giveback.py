@@ -6,6 +6,7 @@ grants, and where the wallet has had it already, from its points, then from the 
 returned, else the member owes it.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from switch.domain.cashback import NOTHING, Rating, difference, rate
@@ -47,7 +48,7 @@ def refund(
     credited_through: int,
 ) -> Decision:
     """Return a purchase, whole or in part. `terms` are those of the original purchase."""
-    original = _match(request, originals)
+    original = match(request, originals)
     if original is None or original.merchant_no != request.merchant_no:
         return decline(request, wallet, terms, business_day, "original_not_found")
     if original.outcome == Outcome.DECLINED:
@@ -67,8 +68,8 @@ def reverse(
     originals: list[Stored],
     credited_through: int,
 ) -> Decision:
-    """Take a payment back that the terminal does not want to have happened. Never declined: see the outcome."""
-    original = _match(request, originals)
+    """Take back a payment that the terminal wants not to have happened. Never declined: see the outcome."""
+    original = match(request, originals)
     ref = request.original
     if original is None:
         # The original may still be on its way: it is refused when it comes.
@@ -90,7 +91,8 @@ def reverse(
     return _reverse_refund(request, wallet, terms, business_day, original, originals)
 
 
-def _match(request: Request, originals: list[Stored]) -> Stored | None:
+def match(request: Request, originals: Iterable[Stored]) -> Stored | None:
+    """The stored payment that DE90 names: terminal, STAN, DE7 and kind all agree."""
     ref = request.original
     if ref is None:
         return None

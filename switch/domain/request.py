@@ -1,4 +1,4 @@
-"""What a decision is made from: the request, the terms at its merchant and the stored payments it refers to."""
+"""What a decision is made from: the request, the terms at its merchant, the payments it refers to."""
 
 from enum import IntEnum
 
@@ -24,6 +24,7 @@ class OriginalRef(msgspec.Struct, frozen=True, gc=False):
     transmission: str
     kind: int
     terminal_id: str
+    day: int  # yyyymmdd, Asia/Seoul, give or take one
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):

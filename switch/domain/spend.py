@@ -1,4 +1,4 @@
-"""A purchase: may this money be spent here, which lots pay, what cashback does it earn (DOMAIN rules 3 and 4)."""
+"""A purchase: may this money be spent here, which lots pay, what cashback does it earn (rules 3 and 4)."""
 
 from switch.domain.cashback import NOTHING, rate
 from switch.domain.decision import Decision, Detail, LotWon, UsageChange, encode_detail

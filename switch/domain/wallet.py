@@ -19,7 +19,7 @@ NEVER = 0
 
 
 class Lot(msgspec.Struct, gc=False):
-    """Value with one origin. `balance` and `granted` in won; `opened` and `expires` (last valid day) yyyymmdd."""
+    """Value of one origin. `balance`, `granted` in won; `opened`, `expires` (last valid day) yyyymmdd."""
 
     lot_no: int
     kind: int
@@ -52,7 +52,7 @@ class Card(msgspec.Struct, gc=False):
 
 
 class Wallet(msgspec.Struct, gc=False):
-    """A member's wallet. The counters of `month` and `day` are the latest ones seen; older months are in `past`."""
+    """A member's wallet. `month` and `day` count for the latest ones seen; older months are in `past`."""
 
     bucket: int
     wallet_id: int

@@ -8,7 +8,7 @@ _LOT: dict[int, Account] = {1: Account.CARD_MONEY, 2: Account.POINTS}  # by swit
 
 
 def entries_of(decision: Decision) -> list[Entry]:
-    """The entries of a decision; empty when no money moves. Raises UnbookableError on a fault of the rules."""
+    """The entries of a decision; empty when no money moves. Raises UnbookableError on a faulty rule."""
     merchant = decision.stored.merchant_no
     out: list[Entry] = []
     for lot_no, kind, won in decision.spent:

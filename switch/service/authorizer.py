@@ -1,0 +1,267 @@
+"""The authorizer: group commit in lanes.
+
+    collect ─▶ load (lock) ─▶ decide ─▶ post ─▶ commit, durably ─▶ answer
+
+A lane works for the wallets of its buckets, one batch after another: the next batch is what has come while
+the last one was being committed. There is no timer. A batch that fails is tried again in halves, so that
+one poisoned request harms no other; a database that goes away is waited for, up to a limit.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+import psycopg
+import structlog
+
+from switch.domain.calendar import business_date, date_of_day, day_of_date
+from switch.domain.payment import BUCKETS, Outcome
+from switch.domain.request import Request
+from switch.service import metrics
+from switch.service.batch import (
+    Answer,
+    Batch,
+    decide_batch,
+    past_months,
+    purchases_of_refunds,
+)
+from switch.service.holder import ReferenceHolder
+from switch.store.lane import LaneBooks, Loaded
+
+log = structlog.get_logger()
+
+_CLOSED_DAYS_MAX = 5  # tries to find an open business date before giving a batch up
+_RECONNECT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class BooksUnavailableError(Exception):
+    """The books did not answer in time, or the lane's queue is full (DE39 91)."""
+
+
+class BookingFailedError(Exception):
+    """This one request cannot be booked: a fault of the program (DE39 96)."""
+
+
+class Waiting(msgspec.Struct, gc=False):
+    """A request in a lane's queue, and whom to answer."""
+
+    request: Request
+    future: "asyncio.Future[Answer]"
+    since: float  # loop time, seconds
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The authorizer's bounds: requests a batch, requests waiting in a lane, seconds to wait for the books."""
+
+    batch_max: int = 96
+    queue_max: int = 4096
+    give_up_s: float = 8.0
+    pin_tries_max: int = 3
+
+
+class Authorizer:
+    """Answers requests from the books. One per process."""
+
+    def __init__(
+        self,
+        conninfo: str,
+        holder: ReferenceHolder,
+        now: Callable[[], datetime],
+        *,
+        lanes: int = 2,
+        limits: Limits | None = None,
+    ) -> None:
+        chosen = limits or Limits()
+        self._lanes = [Lane(number, LaneBooks(conninfo), holder, now, chosen) for number in range(lanes)]
+
+    async def start(self) -> None:
+        """Connect the lanes and set them to work. Raises psycopg.OperationalError without a database."""
+        for lane in self._lanes:
+            await lane.start()
+
+    async def stop(self) -> None:
+        """Finish what is queued, then disconnect."""
+        await asyncio.gather(*(lane.stop() for lane in self._lanes))
+
+    def submit(self, request: Request) -> "asyncio.Future[Answer]":
+        """Queue a request; the answer comes after its commit. Raises BooksUnavailableError when full."""
+        return self._lanes[request.key.bucket * len(self._lanes) // BUCKETS].submit(request)
+
+
+class Lane:
+    """One database connection, one batch at a time."""
+
+    def __init__(
+        self,
+        number: int,
+        books: LaneBooks,
+        holder: ReferenceHolder,
+        now: Callable[[], datetime],
+        limits: Limits,
+    ) -> None:
+        self._number = number
+        self._books = books
+        self._holder = holder
+        self._now = now
+        self._limits = limits
+        self._queue: deque[Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._queued = metrics.QUEUE.labels(lane=str(number))
+
+    async def start(self) -> None:
+        await self._books.open()
+        self._task = asyncio.create_task(self._run(), name=f"lane-{self._number}")
+
+    async def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        await self._books.close()
+
+    def submit(self, request: Request) -> "asyncio.Future[Answer]":
+        if len(self._queue) >= self._limits.queue_max or self._stopping:
+            raise BooksUnavailableError("the lane's queue is full")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._queue.append(Waiting(request, future, loop.time()))
+        self._wake.set()
+        return future
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            size = min(len(self._queue), self._limits.batch_max)
+            batch = [self._queue.popleft() for _ in range(size)]
+            self._queued.set(len(self._queue))
+            await self._serve(batch)
+
+    async def _serve(self, batch: Sequence[Waiting]) -> None:
+        """Book a batch and answer it, whatever happens."""
+        try:
+            answers = await self._book_patiently(batch)
+        except BooksUnavailableError as error:
+            for waiting in batch:
+                if not waiting.future.done():
+                    waiting.future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lane must live and the others be served
+            await self._isolate(batch, error)
+        else:
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.future.done():  # whoever asked may have gone: the books are right all the same
+                    waiting.future.set_result(answer)
+
+    async def _isolate(self, batch: Sequence[Waiting], error: Exception) -> None:
+        await self._reset()
+        if len(batch) > 1:
+            metrics.BATCH_RETRIES.labels(why="failed").inc()
+            half = len(batch) // 2
+            await self._serve(batch[:half])
+            await self._serve(batch[half:])
+            return
+        # The error's own text may hold values of the message: its type and place are enough to find it.
+        log.error(
+            "request cannot be booked", error=type(error).__name__, terminal=batch[0].request.key.terminal_id
+        )
+        if not batch[0].future.done():
+            batch[0].future.set_exception(BookingFailedError(type(error).__name__))
+
+    async def _reset(self) -> None:
+        try:
+            await self._books.rollback()
+        except psycopg.Error:
+            await self._books.close()
+
+    async def _book_patiently(self, batch: Sequence[Waiting]) -> list[Answer]:
+        """Book; when the connection breaks, begin again: what was committed is found by its key."""
+        loop = asyncio.get_running_loop()
+        tries = 0
+        while True:
+            try:
+                if not self._books.is_open:
+                    await self._books.open()
+                return await self._book([waiting.request for waiting in batch])
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                await self._books.close()
+                metrics.BATCH_RETRIES.labels(why="database").inc()
+                oldest = loop.time() - min(waiting.since for waiting in batch)
+                if oldest > self._limits.give_up_s or self._stopping:
+                    log.error("the books do not answer", lane=self._number, error=type(error).__name__)
+                    raise BooksUnavailableError("the books do not answer") from None
+                await asyncio.sleep(_RECONNECT_S[min(tries, len(_RECONNECT_S) - 1)])
+                tries += 1
+
+    async def _book(self, requests: Sequence[Request]) -> list[Answer]:
+        """One transaction: load, decide, write, commit."""
+        started = asyncio.get_running_loop().time()
+        loaded, business_days = await self._load(requests)
+        batch = decide_batch(
+            requests, loaded, self._holder.current, business_days, self._limits.pin_tries_max
+        )
+        await self._books.commit(batch.decisions, loaded)
+        metrics.BATCHES.inc()
+        metrics.BATCH_SIZE.observe(len(requests))
+        metrics.BATCH_SECONDS.observe(asyncio.get_running_loop().time() - started)
+        _count(batch)
+        return batch.answers
+
+    async def _load(self, requests: Sequence[Request]) -> tuple[Loaded, dict[int, int]]:
+        closed: dict[int, int] = {}
+        for _ in range(_CLOSED_DAYS_MAX):
+            reference = self._holder.current
+            now = self._now()
+            business_days: dict[int, int] = {}
+            for programme_no in {request.programme_no for request in requests}:
+                day = business_date(now, reference.programmes[programme_no].cutover)
+                after = closed.get(programme_no, 0)
+                business_days[programme_no] = max(day_of_date(day), _day_after(after) if after else 0)
+            await self._books.ensure_days({r.key.local_day for r in requests} | set(business_days.values()))
+            loaded = await self._books.begin(requests, business_days)
+            if loaded.epoch != reference.epoch:
+                await self._books.rollback()
+                await self._holder.refresh()
+                metrics.BATCH_RETRIES.labels(why="reference").inc()
+                continue
+            if any(day <= loaded.closed_through.get(p, 0) for p, day in business_days.items()):
+                await self._books.rollback()
+                closed = loaded.closed_through
+                metrics.BATCH_RETRIES.labels(why="closed").inc()
+                continue
+            await self._load_rest(requests, loaded)
+            return loaded, business_days
+        raise BooksUnavailableError("reference data or business date keep changing")
+
+    async def _load_rest(self, requests: Sequence[Request], loaded: Loaded) -> None:
+        """The second round: only refunds, reversals and late payments have one."""
+        if any(request.original is not None for request in requests):
+            await self._books.load_originals([r for r in requests if r.original is not None], loaded)
+            behind = purchases_of_refunds(requests, loaded)
+            if behind:
+                await self._books.load_by_seq(behind, loaded)
+        months = past_months(requests, loaded)
+        if months:
+            await self._books.load_past(months, loaded)
+
+
+def _day_after(day: int) -> int:
+    return day_of_date(date_of_day(day).fromordinal(date_of_day(day).toordinal() + 1))
+
+
+def _count(batch: Batch) -> None:
+    for answer in batch.answers:
+        if answer.differs:
+            metrics.DIFFERING_REPEATS.inc()
+        elif answer.repeated:
+            metrics.REPEATS.inc()
+    for decision in batch.decisions:
+        if decision.stored.outcome == Outcome.EXCEPTION:
+            metrics.EXCEPTIONS.inc()

@@ -1,0 +1,118 @@
+"""One batch, decided: pure once everything is loaded.
+
+Requests are taken in the order in which they came; two of the same wallet see each other, a repeat of a
+request in the same batch gets its answer.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from switch.domain.decide import decide
+from switch.domain.decision import Decision, apply, decode_detail
+from switch.domain.giveback import match
+from switch.domain.payment import Kind
+from switch.domain.request import Request, Stored, Terms
+from switch.store.lane import Loaded
+from switch.store.reference import Reference
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a request got: the stored payment, or `differs` when its key was used with other contents."""
+
+    stored: Stored
+    differs: bool = False
+    repeated: bool = False
+
+
+class Batch(msgspec.Struct):
+    """The answers in the order of the requests, and the decisions to be written."""
+
+    answers: list[Answer]
+    decisions: list[Decision]
+
+
+def decide_batch(
+    requests: Sequence[Request],
+    loaded: Loaded,
+    reference: Reference,
+    business_days: dict[int, int],
+    pin_tries_max: int,
+) -> Batch:
+    """Decide every request on what was loaded, and carry each decision out before the next."""
+    batch = Batch([], [])
+    stored_by_key = loaded.stored
+    for request in requests:
+        known = stored_by_key.get(request.key)
+        if known is not None:
+            differs = known.content != request.content
+            batch.answers.append(Answer(known, differs=differs, repeated=True))
+            continue
+        wallet = loaded.wallets[request.wallet_id]
+        originals = loaded.originals.get(request.wallet_id, []) if request.original is not None else []
+        stone = (request.wallet_id, request.key.terminal_id, request.key.stan, request.transmission)
+        decision = decide(
+            request,
+            wallet,
+            _terms(request, originals, reference),
+            business_day=business_days[wallet.programme_no],
+            pin_tries_max=pin_tries_max,
+            originals=originals,
+            tombstoned=stone in loaded.tombstones,
+            credited_through=loaded.credited.get((wallet.programme_no, wallet.bucket), 0),
+        )
+        apply(decision, wallet)
+        _remember(decision, request, loaded)
+        stored_by_key[request.key] = decision.stored
+        batch.answers.append(Answer(decision.stored))
+        batch.decisions.append(decision)
+    return batch
+
+
+def _remember(decision: Decision, request: Request, loaded: Loaded) -> None:
+    """Let later requests of the batch see this one as their original, or its tombstone."""
+    if request.key.kind != Kind.REVERSAL:
+        loaded.originals.setdefault(request.wallet_id, []).append(decision.stored)
+    if decision.tombstone is not None:
+        loaded.tombstones.add((request.wallet_id, *decision.tombstone))
+
+
+def _terms(request: Request, originals: list[Stored], reference: Reference) -> Terms:
+    """A payment is judged by its own day's terms; what takes it back, by those of the payment."""
+    key = request.key
+    if request.original is not None:
+        original = match(request, originals)
+        if original is not None:
+            return reference.terms_of(
+                original.policy_no, original.merchant_no, original.key.local_day, original.channel
+            )
+    return reference.terms(
+        request.programme_no, request.merchant_no, key.local_day, key.local_time, request.channel
+    )
+
+
+def past_months(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, int, int]]:
+    """(bucket, wallet, month) of counters that are needed and that the wallets themselves no longer hold."""
+    wanted: set[tuple[int, int, int]] = set()
+    for request in requests:
+        wallet = loaded.wallets.get(request.wallet_id)
+        if wallet is None:
+            continue
+        months = {request.key.local_day // 100}
+        if request.original is not None:
+            months |= {stored.usage_month for stored in loaded.originals.get(request.wallet_id, ())}
+        wanted |= {(wallet.bucket, wallet.wallet_id, month) for month in months if month < wallet.month}
+    return sorted(wanted)
+
+
+def purchases_of_refunds(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, int, int, int]]:
+    """(bucket, wallet, seq, local day) of the purchases behind refunds that are being reversed."""
+    wanted: set[tuple[int, int, int, int]] = set()
+    for request in requests:
+        if request.original is None or request.original.kind != Kind.REFUND:
+            continue
+        for stored in loaded.originals.get(request.wallet_id, ()):
+            origin = decode_detail(stored.detail).original if stored.original_seq else None
+            if origin is not None:
+                wanted.add((stored.key.bucket, stored.wallet_id, origin["seq"], origin["day"]))
+    return sorted(wanted)

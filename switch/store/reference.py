@@ -1,0 +1,155 @@
+"""Reference data in memory: programmes, policies, merchants, as of one epoch.
+
+It is read whole and never changed in place; every batch compares its epoch with the database's, so a change
+that an operator committed holds from the very next batch on, in every process.
+"""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Engine, select
+
+from switch.domain.calendar import SEOUL, day_of_date
+from switch.domain.merchant import Merchant
+from switch.domain.programme import NoPolicy, Policy, Programme
+from switch.domain.programme_file import from_canonical
+from switch.domain.request import Terms
+from switch.domain.restriction import refusals
+from switch.store import schema as t
+
+_TERMS_MAX = 200_000  # worked-out terms kept; then all are dropped and worked out again
+
+
+class UnknownReferenceError(LookupError):
+    """A programme, policy or merchant that the books name and the reference data have not."""
+
+
+class Reference(msgspec.Struct):
+    """Everything that payments are judged by and that no payment changes."""
+
+    epoch: int
+    simulation: bool
+    programmes: dict[int, Programme]
+    policies: dict[int, tuple[int, Policy]]  # policy_no → (programme_no, policy)
+    policy_no: dict[tuple[int, str], int]
+    funder_no: dict[int, dict[str, int]]
+    merchants: dict[int, Merchant]
+    merchant_no: dict[str, int]
+    programme_of: dict[int, int]  # merchant_no → programme_no
+    terms_known: dict[tuple[int, int, int, str], Terms] = {}
+
+    def terms(self, programme_no: int, merchant_no: int, day: int, time: int, channel: str) -> Terms:
+        """What holds for a payment at its own local day (yyyymmdd) and time (hhmmss).
+
+        Raises NoPolicy before the programme's first version.
+        """
+        policy = self.programmes[programme_no].policy_at(_instant(day, time))
+        return self.terms_of(self.policy_no[programme_no, policy.version], merchant_no, day, channel)
+
+    def terms_of(self, policy_no: int, merchant_no: int, day: int, channel: str) -> Terms:
+        """What held for a payment under a given policy version. Raises UnknownReferenceError."""
+        key = (policy_no, merchant_no, day, channel)
+        known = self.terms_known.get(key)
+        if known is not None:
+            return known
+        if policy_no not in self.policies or merchant_no not in self.merchants:
+            raise UnknownReferenceError(
+                f"policy {policy_no} or merchant {merchant_no} is not in the reference data"
+            )
+        programme_no, policy = self.policies[policy_no]
+        merchant = self.merchants[merchant_no]
+        refused = {
+            kind: found
+            for kind in policy.spending_order
+            if (found := refusals(policy, merchant, kind, day, channel))
+        }
+        terms = Terms(
+            policy=policy,
+            policy_no=policy_no,
+            merchant=merchant,
+            groups=merchant.groups_on(day),
+            refused=refused,
+            funder_no=self.funder_no[programme_no],
+            merchant_open=merchant.is_open_on(day),
+        )
+        if len(self.terms_known) >= _TERMS_MAX:
+            self.terms_known.clear()
+        self.terms_known[key] = terms
+        return terms
+
+
+def _instant(day: int, time: int) -> datetime:
+    return datetime(
+        day // 10_000,
+        day // 100 % 100,
+        day % 100,
+        time // 10_000,
+        time // 100 % 100,
+        time % 100,
+        tzinfo=SEOUL,
+    )
+
+
+def load_reference(engine: Engine) -> Reference:
+    """Read all reference data in one snapshot. Blocking: call it off the event loop."""
+    with (
+        engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
+        connection.begin(),
+    ):
+        row = connection.execute(select(t.control)).one()
+        programmes: dict[int, Programme] = {}
+        for number, document in connection.execute(
+            select(t.programme.c.programme_no, t.programme.c.document)
+        ):
+            programmes[number] = from_canonical(document.encode())
+        policies: dict[int, tuple[int, Policy]] = {}
+        policy_no: dict[tuple[int, str], int] = {}
+        columns = (t.policy.c.policy_no, t.policy.c.programme_no, t.policy.c.version)
+        for number, programme_no, version in connection.execute(select(*columns)):
+            policy_no[programme_no, version] = number
+            found = next((p for p in programmes[programme_no].policies if p.version == version), None)
+            if found is not None:
+                policies[number] = (programme_no, found)
+        funder_no: dict[int, dict[str, int]] = {number: {} for number in programmes}
+        for funder in connection.execute(select(t.funder)):
+            funder_no[funder.programme_no][funder.funder_id] = funder.funder_no
+        groups: dict[int, list[tuple[str, int, int]]] = {}
+        for g in connection.execute(select(t.merchant_group).order_by(t.merchant_group.c.valid_from)):
+            until = day_of_date(g.valid_to) if g.valid_to else 0
+            groups.setdefault(g.merchant_no, []).append((g.group_code, day_of_date(g.valid_from), until))
+        sales: dict[int, list[tuple[int, int]]] = {}
+        for s in connection.execute(select(t.merchant_sales).order_by(t.merchant_sales.c.valid_from)):
+            sales.setdefault(s.merchant_no, []).append((day_of_date(s.valid_from), s.annual_sales))
+        merchants: dict[int, Merchant] = {}
+        programme_of: dict[int, int] = {}
+        for m in connection.execute(select(t.merchant)):
+            merchants[m.merchant_no] = Merchant(
+                merchant_no=m.merchant_no,
+                merchant_id=m.merchant_id,
+                programme_id=programmes[m.programme_no].programme_id,
+                name=m.name,
+                category=m.category,
+                region=m.region,
+                head_region=m.head_region,
+                size=m.size,
+                channels=tuple(m.channels),
+                annual_sales=tuple(sales.get(m.merchant_no, ())),
+                groups=tuple(groups.get(m.merchant_no, ())),
+                opened_day=day_of_date(m.opened),
+                closed_day=day_of_date(m.closed) if m.closed else 0,
+            )
+            programme_of[m.merchant_no] = m.programme_no
+    return Reference(
+        epoch=row.reference_epoch,
+        simulation=row.simulation,
+        programmes=programmes,
+        policies=policies,
+        policy_no=policy_no,
+        funder_no=funder_no,
+        merchants=merchants,
+        merchant_no={m.merchant_id: number for number, m in merchants.items()},
+        programme_of=programme_of,
+    )
+
+
+__all__ = ["NoPolicy", "Reference", "UnknownReferenceError", "load_reference"]
