@@ -1,0 +1,158 @@
+"""Imports of members and of their cards."""
+
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine
+
+from switch.domain.payment import bucket_of
+from switch.service import import_rows as rows_of
+from switch.service.import_books import Books, ImportReport, refuse_twice, report
+from switch.service.import_files import Problems, Progress, no_progress, read_rows
+from switch.service.import_rows import CardRow, MemberRow
+from switch.service.vault import Vault, card_row_id
+from switch.store import cards as card_store
+from switch.store.bulk import lock_administration
+from switch.store.cards import CardAt, MemberAt, NewCard
+from switch.store.reference_write import ProgrammeAt
+from switch.wire.redact import luhn_valid, mask_pan
+
+_STATE_ORDER = {"active": 0, "blocked": 1, "lost": 2, "stolen": 2}
+
+
+def import_members(engine: Engine, path: Path, progress: Progress = no_progress) -> ImportReport:
+    """Import members; a new one gets a wallet. Only `points_on` may change. Raises ImportRefusedError."""
+    problems = Problems(path.name)
+    rows = [MemberRow(*row) for row in read_rows(path, rows_of.MEMBERS, problems, progress)]
+    refuse_twice(problems, "member_id", ((row.line, (row.programme, row.member_id)) for row in rows))
+    problems.raise_any()
+    with engine.begin() as connection:
+        lock_administration(connection)
+        books = Books(connection, problems)
+        known = books.members(rows)
+        wallet_id = card_store.next_wallet_id(connection)
+        new: list[tuple[int, str, int, int, bool]] = []
+        changed: list[tuple[int, int, bool]] = []
+        for row in rows:
+            programme = books.programme(row.line, row.programme)
+            if programme is None or _is_card_number(problems, row.line, row.member_id, programme):
+                continue
+            member = known.get((row.programme, row.member_id))
+            if member is None:
+                new.append(
+                    (programme.programme_no, row.member_id, bucket_of(wallet_id), wallet_id, row.points_on)
+                )
+                wallet_id += 1
+            elif member.points_on != row.points_on:
+                changed.append((member.bucket, member.wallet_id, row.points_on))
+        problems.raise_any()
+        progress("writing", 0, len(new) + len(changed))
+        card_store.add_members(connection, new)
+        card_store.switch_points(connection, changed)
+    return report("members", path, len(rows), len(new), len(changed))
+
+
+def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = no_progress) -> ImportReport:
+    """Import cards of known members; numbers are sealed before they leave this process.
+
+    Expiry and PVV may change; a state in the file may block a card or report it lost, never free it (that
+    is an operator's act, or the file of last week would undo it). Raises ImportRefusedError.
+    """
+    problems = Problems(path.name)
+    rows = [CardRow(*row) for row in read_rows(path, rows_of.CARDS, problems, progress)]
+    for row in rows:
+        if bool(row.pvki) != bool(row.pvv):
+            problems.add(row.line, "pvv", "pvki and pvv go together", "fill in both or neither")
+    refuse_twice(problems, "pan", ((row.line, row.pan) for row in rows))
+    problems.raise_any()
+    keyed = [(row, vault.pan_hmac(row.pan)) for row in rows]
+    with engine.begin() as connection:
+        lock_administration(connection)
+        books = Books(connection, problems)
+        members = books.members(rows)
+        known = card_store.find_cards(connection, (key for _, key in keyed))
+        placed: list[tuple[CardRow, bytes, MemberAt]] = []
+        changed: list[CardAt] = []
+        for row, key in keyed:
+            member = books.member(row, members)
+            if member is None or not _belongs(
+                problems, row, books.programmes[row.programme], member, known.get(key)
+            ):
+                continue
+            card = known.get(key)
+            if card is None:
+                placed.append((row, key, member))
+            elif (changes := _changed_card(row, card)) is not None:
+                changed.append(changes)
+        problems.raise_any()
+        new = _sealed(placed, vault, card_store.last_card_numbers(connection, _wallets(placed)), progress)
+        progress("writing", 0, len(new) + len(changed))
+        card_store.add_cards(connection, new)
+        card_store.change_cards(connection, changed)
+    return report("cards", path, len(rows), len(new), len(changed))
+
+
+def _wallets(placed: list[tuple[CardRow, bytes, MemberAt]]) -> list[tuple[int, int]]:
+    return sorted({(member.bucket, member.wallet_id) for _, _, member in placed})
+
+
+def _belongs(
+    problems: Problems, row: CardRow, programme: ProgrammeAt, member: MemberAt, card: CardAt | None
+) -> bool:
+    bins = programme.programme.bins
+    if not row.pan.startswith(bins):
+        problems.add(
+            row.line,
+            "pan",
+            f"{mask_pan(row.pan)} is outside the card ranges of {row.programme}",
+            f"use a card that starts with {' or '.join(bins)}, or add its range to the programme",
+        )
+        return False
+    if card is not None and (card.bucket, card.wallet_id) != (member.bucket, member.wallet_id):
+        problems.add(
+            row.line,
+            "pan",
+            f"{mask_pan(row.pan)} belongs to another member",
+            "correct the member or the card",
+        )
+        return False
+    return True
+
+
+def _changed_card(row: CardRow, card: CardAt) -> CardAt | None:
+    state = card.state
+    if row.state is not None and _STATE_ORDER[row.state] > _STATE_ORDER[state]:
+        state = row.state
+    after = msgspec.structs.replace(card, expiry=row.expiry, pvki=row.pvki, pvv=row.pvv, state=state)
+    return None if after == card else after
+
+
+def _sealed(
+    placed: list[tuple[CardRow, bytes, MemberAt]],
+    vault: Vault,
+    last: dict[tuple[int, int], int],
+    progress: Progress,
+) -> list[NewCard]:
+    new: list[NewCard] = []
+    for row, key, member in placed:
+        at = (member.bucket, member.wallet_id)
+        number = last[at] = last.get(at, 0) + 1
+        version, box = vault.seal(row.pan, card_row_id(*at, number))
+        new.append(
+            NewCard(
+                *(*at, number, key, box, version, mask_pan(row.pan)),
+                *(row.expiry, row.state or "active", row.pvki, row.pvv),
+            )
+        )
+        if not len(new) % 5_000:
+            progress("sealing", len(new), len(placed))
+    return new
+
+
+def _is_card_number(problems: Problems, line: int, member_id: str, programme: ProgrammeAt) -> bool:
+    """Columns do get mixed up; a card number must not be stored in the clear for it."""
+    numeric = member_id.isdecimal() and 13 <= len(member_id) <= 19
+    if numeric and member_id.startswith(programme.programme.bins) and luhn_valid(member_id):
+        problems.add(line, "member_id", "is a card number", "check the order of the columns")
+        return True
+    return False

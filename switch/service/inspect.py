@@ -1,0 +1,329 @@
+"""What operators look at: wallets, payments, entries, merchants. Read only; cards are shown masked."""
+
+import json
+from datetime import date
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, select
+
+from switch.domain.payment import Kind, Outcome
+from switch.domain.reasons import BY_NUMBER
+from switch.domain.wallet import LOT_KIND_NAME
+from switch.ledger.chart import Account
+from switch.ledger.journal import Source
+from switch.service.admin import NotFoundError, find_wallet
+from switch.store.reference_write import find_merchants
+from switch.store.schema import (
+    card,
+    entry,
+    funder,
+    lot,
+    member,
+    merchant,
+    payment,
+    programme,
+    terminal,
+    wallet,
+)
+
+PAYMENTS_MAX = 1_000
+ENTRIES_MAX = 10_000
+
+
+class LotView(msgspec.Struct, frozen=True):
+    """A lot: won left and granted; days yyyymmdd, `expires` 0 never."""
+
+    lot_no: int
+    kind: str
+    funder: str
+    balance: int
+    granted: int
+    opened: int
+    expires: int
+
+
+class CardView(msgspec.Struct, frozen=True):
+    """A card as people may see it; `expiry` yymm."""
+
+    card_no: int
+    card: str
+    expiry: str
+    state: str
+    pin_tries: int
+
+
+class PaymentView(msgspec.Struct, frozen=True):
+    """A stored payment, in the field's words. Amounts in won; `cashback` is negative when taken back."""
+
+    programme: str
+    member: str
+    card: str
+    kind: str
+    local_day: str
+    local_time: str
+    business_date: str
+    merchant: str
+    terminal: str
+    stan: str
+    rrn: str
+    amount: int
+    approved: int
+    outcome: str
+    reason: str
+    code: str
+    approval: str
+    cashback: int
+    cashback_by_funder: dict[str, int]
+    basis: int
+    usage_before: int
+    returned: int
+    balance_after: int
+    channel: str
+    seq: int
+    detail: dict[str, Any]
+
+
+class EntryView(msgspec.Struct, frozen=True):
+    """One entry: `won` moved from the credit account to the debit account."""
+
+    business_date: str
+    seq: int
+    line: int
+    source: str
+    debit: str
+    credit: str
+    won: int
+    lot_no: int
+    merchant: str
+    funder: str
+
+
+class WalletView(msgspec.Struct, frozen=True):
+    """A member's wallet. `spent`, `basis`, `topup` count in `month` (yyyymm), `day_spent` on `day` (yyyymmdd)."""
+
+    programme: str
+    member: str
+    wallet_id: int
+    bucket: int
+    state: str
+    points_on: bool
+    balance: int
+    balance_by_kind: dict[str, int]
+    receivable: int
+    month: int
+    month_spent: int
+    month_basis: int
+    month_topup: int
+    day: int
+    day_spent: int
+    lots: list[LotView]
+    cards: list[CardView]
+    payments: list[PaymentView]
+
+
+class MerchantView(msgspec.Struct, frozen=True):
+    """A merchant with its dated facts and terminals; days yyyymmdd, a group's end exclusive, 0 open-ended."""
+
+    merchant: str
+    merchant_no: int
+    programme: str
+    facts: dict[str, Any]
+    annual_sales: dict[str, int]
+    groups: list[tuple[str, int, int]]
+    terminals: list[str]
+
+
+def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int = 10) -> WalletView:
+    """A member's wallet with its last payments. Raises NotFoundError."""
+    with engine.connect() as connection:
+        key = find_wallet(connection, programme_id, member_id)
+        row = connection.execute(
+            select(wallet).where(wallet.c.bucket == key.bucket, wallet.c.wallet_id == key.wallet_id)
+        ).one()
+        lots = [
+            LotView(
+                *(one.lot_no, LOT_KIND_NAME.get(one.kind, str(one.kind)), one.funder_id or ""),
+                *(one.balance, one.granted, one.opened, one.expires),
+            )
+            for one in connection.execute(
+                select(lot, funder.c.funder_id)
+                .outerjoin(funder, funder.c.funder_no == lot.c.funder_no)
+                .where(lot.c.bucket == key.bucket, lot.c.wallet_id == key.wallet_id)
+                .order_by(lot.c.lot_no)
+            )
+        ]
+        cards = [
+            CardView(one.card_no, one.masked, f"{one.expiry:04d}", one.state, one.pin_tries)
+            for one in connection.execute(
+                select(card)
+                .where(card.c.bucket == key.bucket, card.c.wallet_id == key.wallet_id)
+                .order_by(card.c.card_no)
+            )
+        ]
+        mine = (payment.c.bucket == key.bucket) & (payment.c.wallet_id == key.wallet_id)
+        return WalletView(
+            programme=programme_id,
+            member=member_id,
+            wallet_id=row.wallet_id,
+            bucket=row.bucket,
+            state="active" if row.state == 1 else "stopped",
+            points_on=row.points_on,
+            balance=sum(one.balance for one in lots),
+            balance_by_kind={
+                kind: sum(one.balance for one in lots if one.kind == kind) for kind in LOT_KIND_NAME.values()
+            },
+            receivable=row.receivable,
+            month=row.month,
+            month_spent=row.month_spent,
+            month_basis=row.month_basis,
+            month_topup=row.month_topup,
+            day=row.day,
+            day_spent=row.day_spent,
+            lots=lots,
+            cards=cards,
+            payments=_payments(connection, mine, payments),
+        )
+
+
+def payment_list(
+    engine: Engine,
+    *,
+    programme_id: str | None = None,
+    member_id: str | None = None,
+    terminal_id: str | None = None,
+    local_day: date | None = None,
+    last: int = 50,
+) -> list[PaymentView]:
+    """The last payments, newest last, of a member, a terminal or a local day. Raises NotFoundError."""
+    with engine.connect() as connection:
+        wanted: list[ColumnElement[bool]] = []
+        if member_id is not None:
+            key = find_wallet(connection, programme_id or "", member_id)
+            wanted += [payment.c.bucket == key.bucket, payment.c.wallet_id == key.wallet_id]
+        elif programme_id is not None:
+            wanted.append(programme.c.programme_id == programme_id)
+        if terminal_id is not None:
+            wanted.append(payment.c.terminal_id == terminal_id)
+        if local_day is not None:
+            wanted.append(payment.c.local_day == local_day)
+        return _payments(connection, and_(*wanted), last)
+
+
+def entry_list(
+    engine: Engine, programme_id: str, member_id: str, business_date: date | None = None
+) -> list[EntryView]:
+    """The entries of a member's wallet in the order booked (at most ENTRIES_MAX). Raises NotFoundError."""
+    with engine.connect() as connection:
+        key = find_wallet(connection, programme_id, member_id)
+        query: Select[Any] = (
+            select(entry, merchant.c.merchant_id, funder.c.funder_id)
+            .outerjoin(merchant, merchant.c.merchant_no == entry.c.merchant_no)
+            .outerjoin(funder, funder.c.funder_no == entry.c.funder_no)
+            .where(entry.c.bucket == key.bucket, entry.c.wallet_id == key.wallet_id)
+            .order_by(entry.c.seq, entry.c.line)
+            .limit(ENTRIES_MAX)
+        )
+        if business_date is not None:
+            query = query.where(entry.c.business_date == business_date)
+        return [
+            EntryView(
+                *(row.business_date.isoformat(), row.seq, row.line, Source(row.source).name.lower()),
+                *(Account(row.debit).name, Account(row.credit).name, row.won, row.lot_no),
+                *(row.merchant_id or "", row.funder_id or ""),
+            )
+            for row in connection.execute(query)
+        ]
+
+
+def merchant_view(engine: Engine, merchant_id: str) -> MerchantView:
+    """A merchant. Raises NotFoundError."""
+    with engine.connect() as connection:
+        found = find_merchants(connection, [merchant_id]).get(merchant_id)
+        if found is None:
+            raise NotFoundError(f'no merchant "{merchant_id}": check the id')
+        return MerchantView(
+            merchant=merchant_id,
+            merchant_no=found.merchant_no,
+            programme=connection.scalar(
+                select(programme.c.programme_id).where(programme.c.programme_no == found.programme_no)
+            )
+            or "",
+            facts={**found.facts, "opened": found.facts["opened"].isoformat()},
+            annual_sales={str(day): won for day, won in sorted(found.sales.items())},
+            groups=list(found.groups),
+            terminals=list(
+                connection.scalars(
+                    select(terminal.c.terminal_id)
+                    .where(terminal.c.merchant_no == found.merchant_no)
+                    .order_by(terminal.c.terminal_id)
+                )
+            ),
+        )
+
+
+def _payments(connection: Connection, wanted: ColumnElement[bool], last: int) -> list[PaymentView]:
+    funders = {row[0]: row[1] for row in connection.execute(select(funder.c.funder_no, funder.c.funder_id))}
+    rows = connection.execute(
+        select(
+            payment,
+            programme.c.programme_id,
+            member.c.member_id,
+            merchant.c.merchant_id,
+            card.c.masked,
+        )
+        .outerjoin(programme, programme.c.programme_no == payment.c.programme_no)
+        .outerjoin(member, member.c.wallet_id == payment.c.wallet_id)
+        .outerjoin(merchant, merchant.c.merchant_no == payment.c.merchant_no)
+        .outerjoin(
+            card,
+            (card.c.bucket == payment.c.bucket)
+            & (card.c.wallet_id == payment.c.wallet_id)
+            & (card.c.card_no == payment.c.card_no),
+        )
+        .where(wanted)
+        .order_by(
+            payment.c.local_day.desc(),
+            payment.c.local_time.desc(),
+            payment.c.wallet_id.desc(),
+            payment.c.seq.desc(),
+            payment.c.stan.desc(),
+        )
+        .limit(min(last, PAYMENTS_MAX))
+    ).all()
+    return [_payment(row, funders) for row in reversed(rows)]
+
+
+def _payment(row: Any, funders: dict[int, str]) -> PaymentView:
+    detail: dict[str, Any] = json.loads(row.detail) if row.detail else {}
+    reason = BY_NUMBER.get(row.reason)
+    return PaymentView(
+        programme=row.programme_id or "",
+        member=row.member_id or "",
+        card=row.masked or "",
+        kind=Kind(row.kind).name.lower(),
+        local_day=row.local_day.isoformat(),
+        local_time=f"{row.local_time:06d}",
+        business_date=row.business_date.isoformat(),
+        merchant=row.merchant_id or "",
+        terminal=row.terminal_id,
+        stan=f"{row.stan:06d}",
+        rrn=row.rrn,
+        amount=row.amount,
+        approved=row.approved,
+        outcome=Outcome(row.outcome).name.lower(),
+        reason=reason.name if reason else str(row.reason),
+        code=reason.code if reason else "",
+        approval=row.approval,
+        cashback=row.cashback,
+        cashback_by_funder={
+            funders.get(number, str(number)): won for number, won in detail.get("funders", [])
+        },
+        basis=row.basis,
+        usage_before=row.usage_before,
+        returned=row.returned,
+        balance_after=row.ledger_after,
+        channel=row.channel,
+        seq=row.seq,
+        detail=detail,
+    )
