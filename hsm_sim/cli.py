@@ -64,7 +64,7 @@ def serve(
 
 @app.command()
 def check_config(config: _ConfigOption = None) -> None:
-    """Print the effective settings as JSON, with the LMK's check value for the LMK; exit 78 if they are bad."""
+    """Print the effective settings as JSON, the LMK as its check value; exit 78 if they are bad."""
     settings = _settings(config)
     try:
         shown = settings.model_dump(mode="json") | {"lmk_check_value": settings.lmk().check_value}

@@ -6,7 +6,7 @@ more than its share of one turn waits for the others; one that does not read its
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 import structlog
 
@@ -94,14 +94,15 @@ class Connection(asyncio.Protocol):
         self.peer = "?"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what create_server makes
-        self.peer = str(transport.get_extra_info("peername"))
+        # uvloop's transports do not inherit from asyncio.Transport, though they are ones.
+        stream = cast("asyncio.Transport", transport)
+        self.peer = str(stream.get_extra_info("peername"))
         if len(self._server.connections) >= self._server.settings.connections_max:
             _log.warning("too_many_connections", peer=self.peer)
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._server.settings.unread_bytes_max)
+        self._transport = stream
+        stream.set_write_buffer_limits(high=self._server.settings.unread_bytes_max)
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

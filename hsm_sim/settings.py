@@ -48,7 +48,8 @@ class Settings(BaseModel):
             raise ConfigError(f"lmk_file {self.lmk_file} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError):
             raise ConfigError(
-                f"lmk_file {self.lmk_file} is no LMK: write a JSON list of 20 strings of 32 hex digits, odd parity"
+                f"lmk_file {self.lmk_file} is no LMK: write a JSON list of 20 strings of 32 hex digits "
+                "with odd parity"
             ) from None
 
 

@@ -6,7 +6,7 @@ background task reconnects.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 
@@ -129,8 +129,9 @@ class HsmLink(asyncio.Protocol):
     # --- asyncio.Protocol ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what create_connection makes
-        self._transport = transport
+        # uvloop's transports do not inherit from asyncio.Transport, though they are ones.
+        stream = cast("asyncio.Transport", transport)
+        self._transport = stream
         self._splitter = FrameSplitter()
         self._silent_since = None
         self.ready.set()

@@ -1,0 +1,58 @@
+"""A simulator in this process, clients to it, and peers that behave as no HSM should."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from hsm_sim.crypto.lmk import TEST_LMK
+from hsm_sim.keys import Keys
+from hsm_sim.server import HsmServer
+from hsm_sim.settings import Settings
+from switch.hsm.client import HsmClient
+
+HOST = "127.0.0.1"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def simulator(**limits: float) -> AsyncIterator[tuple[HsmServer, int]]:
+    server = HsmServer(Settings.model_validate({"port": 0} | limits), Keys(TEST_LMK))
+    port = await server.start()
+    try:
+        yield server, port
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def client(
+    port: int, *, ready: bool = True, timeout_s: float = 2.0, in_flight_max: int = 4096, connections: int = 1
+) -> AsyncIterator[HsmClient]:
+    hsm = HsmClient(HOST, port, timeout_s=timeout_s, in_flight_max=in_flight_max, connections=connections)
+    await hsm.start()
+    try:
+        if ready:
+            await hsm.wait_ready(5)
+        yield hsm
+    finally:
+        await hsm.close()
+
+
+@contextlib.asynccontextmanager
+async def peer(serve: Serve) -> AsyncIterator[int]:
+    """A TCP server that does whatever `serve` does."""
+    server = await asyncio.start_server(serve, HOST, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 the conditions are plain attributes
+            await asyncio.sleep(0.005)
