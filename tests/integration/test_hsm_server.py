@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from hsm_sim.crypto.lmk import TEST_LMK
+from hsm_sim.handlers import answer
+from hsm_sim.keys import Keys
 from switch.hsm.framing import FrameSplitter, frame
 from tests.integration.hsm_harness import HOST, client, read_frame, simulator, until
 
@@ -136,6 +138,26 @@ async def test_a_flood_is_answered_in_order_and_in_turns() -> None:
         writer.write(b"".join(frame(b"%04XB20000" % n) for n in range(2_000)))
         assert [(await read_frame(reader))[:4] for _ in range(2_000)] == [b"%04X" % n for n in range(2_000)]
         writer.close()
+
+
+async def test_a_flood_does_not_hold_up_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[bytes] = []
+
+    def noting(keys: Keys, message: bytes, header_bytes: int) -> bytes:
+        order.append(message[:1])
+        return answer(keys, message, header_bytes)
+
+    monkeypatch.setattr("hsm_sim.server.answer", noting)
+    async with simulator(commands_per_turn=8) as (_, port):
+        flood, other = [await asyncio.open_connection(HOST, port) for _ in range(2)]
+        flood[1].write(frame(b"F000B20000") * 2_000)
+        other[1].write(frame(b"O000B20000"))
+        for _ in range(2_000):
+            await read_frame(flood[0])
+        await read_frame(other[0])
+        for _, writer in (flood, other):
+            writer.close()
+    assert order.index(b"O") < 100
 
 
 async def test_stop_answers_what_has_arrived() -> None:
