@@ -53,7 +53,7 @@ class Waiting(msgspec.Struct, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The authorizer's bounds: requests a batch, requests waiting in a lane, seconds to wait for the books."""
+    """Bounds: requests a batch, requests waiting in a lane, seconds to wait for the books."""
 
     batch_max: int = 96
     queue_max: int = 4096

@@ -1,0 +1,142 @@
+"""The one place that wires the switch together: settings in, a running switch out."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import prometheus_client
+import psycopg
+import structlog
+import uvloop
+from sqlalchemy.exc import OperationalError
+
+from switch.clock import open_clock
+from switch.hsm.client import HsmClient
+from switch.log import configure_logging
+from switch.server import ListenerLimits, Server
+from switch.service import metrics
+from switch.service.authorizer import Authorizer, Limits
+from switch.service.desk import Desk
+from switch.service.directory import Directory
+from switch.service.door import Door
+from switch.service.holder import ReferenceHolder
+from switch.service.network import NetworkDesk
+from switch.service.vault import Vault
+from switch.settings import ConfigError, Settings
+from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine, resolve
+from switch.store.lookup import Lookup
+from switch.store.migrate import missing_revisions
+from switch.store.reference import load_reference
+
+log = structlog.get_logger()
+
+HSM_READY_S = 5.0
+
+
+def serve(settings: Settings) -> None:
+    """Run the switch until SIGTERM or SIGINT. Raises ConfigError, ClockError, VaultError, OSError and
+    DatabaseUnavailableError before it listens; nothing after."""
+    configure_logging(settings.log.level)
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    url = settings.database_url()
+    engine = await asyncio.to_thread(open_engine, url, role=APP_ROLE, size=settings.database.size)
+    try:
+        missing = await asyncio.to_thread(missing_revisions, engine)
+        if missing:
+            raise ConfigError(
+                "the database is not at this program's version: run `dure-switch init` or `migrate`"
+            )
+        reference = await asyncio.to_thread(load_reference, engine)
+    except OperationalError as error:
+        raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
+    clock = open_clock(settings.clock.mode, settings.clock.file, simulation=reference.simulation)
+    holder = ReferenceHolder(engine, reference)
+    vault = Vault.load(Path(settings.vault.key_file))
+    address = conninfo(resolve(url, role=APP_ROLE, size=settings.database.size))
+    hsm = HsmClient(
+        settings.hsm.host,
+        settings.hsm.port,
+        timeout_s=settings.hsm.timeout_s,
+        in_flight_max=settings.hsm.in_flight_max,
+        connections=settings.hsm.connections,
+        observe=_observe_hsm,
+    )
+    await hsm.start()
+    lookup = Lookup(address)
+    directory = Directory(lookup, vault, lambda: holder.current.epoch)
+    authorizer = Authorizer(
+        address,
+        holder,
+        clock.now,
+        lanes=settings.lanes.count,
+        limits=Limits(
+            batch_max=settings.lanes.batch_max,
+            queue_max=settings.lanes.queue_max,
+            pin_tries_max=settings.limits.pin_tries_max,
+        ),
+    )
+    try:
+        await authorizer.start()
+    except psycopg.Error as error:
+        raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
+
+    def pvk_of(programme_no: int) -> str:
+        programme_id = holder.current.programmes[programme_no].programme_id
+        return settings.keys.pvk_by_programme.get(programme_id, settings.keys.pvk)
+
+    desk = Desk(
+        authorizer=authorizer,
+        hsm=hsm,
+        directory=directory,
+        network=NetworkDesk(hsm, lookup, directory, clock.now),
+        door=Door(holder, clock.now, local_days_back=settings.limits.local_days_back),
+        pvk_of=pvk_of,
+        now=clock.now,
+    )
+    server = Server(desk)
+    await _run(settings, server, hsm)
+    await server.stop(settings.limits.drain_s)
+    await authorizer.stop()
+    await hsm.close()
+    await lookup.close()
+    engine.dispose()
+    log.info("stopped")
+
+
+async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:
+    """Listen, say where, and wait for the signal to stop."""
+    try:
+        await hsm.wait_ready(HSM_READY_S)
+    except Exception as error:  # noqa: BLE001 - an absent HSM is waited for; payments get 91 until it comes
+        log.warning("the HSM is not there yet", error=type(error).__name__)
+    listening = []
+    for listener in settings.listener:
+        limits = ListenerLimits(
+            frame_max=listener.frame_max,
+            connections_max=listener.connections_max,
+            in_flight_max=listener.in_flight_max,
+            idle_s=listener.idle_s,
+        )
+        host, port = await server.listen(listener.host, listener.port, limits)
+        listening.append({"host": host, "port": port})
+    if settings.metrics.port:
+        prometheus_client.start_http_server(settings.metrics.port, settings.metrics.host)
+    told = {"listening": listening, "metrics": {"port": settings.metrics.port}}
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+    log.info("listening", listeners=listening)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    log.info("stopping")
+
+
+def _observe_hsm(command: str, seconds: float) -> None:
+    metrics.HSM_SECONDS.labels(command=command).observe(seconds)

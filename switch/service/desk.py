@@ -1,0 +1,204 @@
+"""One message from its payload to the payload of its answer: a short list of named steps.
+
+    decode ─▶ terminal ─▶ MAC ─▶ door (date, amount, merchant, card) ─▶ PIN ─▶ authorizer ─▶ answer, MACed
+
+What is refused before the authorizer touches no wallet and takes no lock. A reply is made only after the
+commit it tells of.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from switch.domain.reasons import CODE, REASONS
+from switch.domain.request import PinCheck, Stored
+from switch.hsm.client import HsmClient
+from switch.hsm.commands import HsmRefused, PinResult
+from switch.hsm.link import HsmUnavailable
+from switch.service import metrics
+from switch.service.authorizer import Authorizer, BookingFailedError, BooksUnavailableError
+from switch.service.directory import Directory
+from switch.service.door import Door, RefusedError
+from switch.service.network import NetworkDesk
+from switch.store.lookup import CardRef, LookupUnavailableError, TerminalRow
+from switch.wire.message import Message, MessageError, decode, encode, encode_for_mac
+from switch.wire.private import TAG_CASHBACK, Balances
+from switch.wire.request import (
+    Network,
+    Payment,
+    Reversal,
+    error_fields,
+    parse_request,
+    reply_fields,
+    reply_mti,
+)
+
+log = structlog.get_logger()
+
+
+class NoAnswerError(Exception):
+    """The message gets no answer: it cannot be read, or the answer cannot be made safe. `close` says whether
+    the connection must be closed."""
+
+    def __init__(self, why: str, *, close: bool) -> None:
+        super().__init__(why)
+        self.close = close
+
+
+class Desk:
+    """Answers messages. One per process; any number of connections."""
+
+    def __init__(
+        self,
+        *,
+        authorizer: Authorizer,
+        hsm: HsmClient,
+        directory: Directory,
+        network: NetworkDesk,
+        door: Door,
+        pvk_of: Callable[[int], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._authorizer = authorizer
+        self._hsm = hsm
+        self._directory = directory
+        self._network = network
+        self._door = door
+        self._pvk_of = pvk_of
+        self._now = now
+
+    async def answer(self, payload: bytes) -> bytes:
+        """The answer's payload. Raises NoAnswerError, and nothing else."""
+        try:
+            message = decode(payload)
+            request = parse_request(message)
+        except MessageError as error:
+            return _malformed(error)
+        try:
+            return await self._answer(payload, message, request)
+        except RefusedError as refused:
+            return _plain(message, refused.reason)
+        except HsmUnavailable:
+            metrics.HSM_FAILURES.inc()
+            return _plain(message, "hsm_unavailable")
+        except (LookupUnavailableError, BooksUnavailableError):
+            return _plain(message, "books_unavailable")
+        except (BookingFailedError, HsmRefused) as error:
+            log.error("no answer could be worked out", error=type(error).__name__, mti=message.mti)
+            return _plain(message, "malfunction")
+
+    async def _answer(self, payload: bytes, message: Message, request: Payment | Reversal | Network) -> bytes:
+        terminal = await self._directory.terminal(request.terminal_id)
+        if terminal is None or not terminal.active:
+            raise RefusedError("terminal_not_permitted")
+        if isinstance(request, Network):
+            fields = await self._network.answer(message, request, terminal)
+            return _encoded(reply_mti(message.mti), fields)
+        terminal = await self._verified(payload, message, terminal)
+        reply = await self._financial(message, request, terminal)
+        body = encode_for_mac(reply_mti(message.mti), reply)
+        _count(reply_mti(message.mti), reply[39])
+        try:
+            mac: str = await self._hsm.generate_mac(terminal.tak or "", body)
+        except (HsmUnavailable, HsmRefused):
+            metrics.HSM_FAILURES.inc()
+            # It is booked and cannot be told safely: the terminal will repeat, and get the stored answer.
+            raise NoAnswerError("the answer could not be MACed", close=False) from None
+        return body + mac.encode()
+
+    async def _verified(self, payload: bytes, message: Message, terminal: TerminalRow) -> TerminalRow:
+        """The terminal whose session key made the message's MAC."""
+        covered = payload[: message.mac_input_len]
+        if terminal.tak and await self._hsm.verify_mac(terminal.tak, covered, message.mac or ""):
+            return terminal
+        fresh = await self._directory.reload(terminal.terminal_id)
+        if (
+            fresh is not None
+            and fresh.tak
+            and fresh.tak != terminal.tak
+            and await self._hsm.verify_mac(fresh.tak, covered, message.mac or "")
+        ):
+            return fresh
+        metrics.MAC_FAILURES.inc()
+        raise RefusedError("mac_failure" if terminal.tak else "terminal_not_permitted")
+
+    async def _financial(
+        self, message: Message, request: Payment | Reversal, terminal: TerminalRow
+    ) -> dict[int, str]:
+        """The reply of a payment or reversal whose MAC is good; refusals are MACed like approvals."""
+        try:
+            self._door.check(request, terminal)
+            card = await self._directory.card(request.pan)
+            if card is None:
+                raise RefusedError("unknown_card")
+            self._door.check_card(request, card)
+            pin = await self._pin(request, card, terminal)
+            answer = await self._authorizer.submit(self._door.admit(request, card, pin))
+        except RefusedError as refused:
+            return reply_fields(message, code=REASONS[refused.reason].code)
+        if answer.differs:
+            log.warning("same key with other contents", terminal=request.terminal_id, stan=request.stan)
+            return reply_fields(message, code=REASONS["duplicate_differs"].code)
+        return _told(message, request, answer.stored)
+
+    async def _pin(self, request: Payment | Reversal, card: CardRef, terminal: TerminalRow) -> PinCheck:
+        if isinstance(request, Reversal) or request.pin_block is None:
+            return PinCheck.NONE
+        if not card.pvv or not terminal.tpk:
+            return PinCheck.WRONG
+        result = await self._hsm.verify_pin(
+            terminal.tpk,
+            self._pvk_of(card.programme_no),
+            request.pin_block,
+            request.pan[-13:-1],
+            card.pvki,
+            card.pvv,
+        )
+        if result is PinResult.BAD_BLOCK_OR_KEY:
+            raise RefusedError("pin_key_error")
+        return PinCheck.OK if result is PinResult.OK else PinCheck.WRONG
+
+
+def _told(message: Message, request: Payment | Reversal, stored: Stored) -> dict[int, str]:
+    """The reply of a stored payment: the same for every repeat."""
+    approved = bool(stored.approval)
+    payment = isinstance(request, Payment)
+    return reply_fields(
+        message,
+        code=CODE[stored.reason],
+        rrn=stored.rrn,
+        business_mmdd=f"{stored.business_day % 10_000:04d}",
+        approval=stored.approval if approved and payment else None,
+        private={TAG_CASHBACK: str(stored.cashback)}
+        if approved and payment and stored.cashback > 0
+        else None,
+        balances=Balances(stored.ledger_after, stored.available_after) if approved and payment else None,
+    )
+
+
+def _malformed(error: MessageError) -> bytes:
+    if error.mti is None:
+        raise NoAnswerError("the message cannot be read", close=True) from None
+    return _encoded(reply_mti(error.mti), error_fields(error))
+
+
+def _plain(message: Message, reason: str) -> bytes:
+    """An answer without a MAC: there is no key that the terminal is known to share."""
+    return _encoded(reply_mti(message.mti), reply_fields(message, code=REASONS[reason].code))
+
+
+def _encoded(mti: str, fields: dict[int, str]) -> bytes:
+    _count(mti, fields[39])
+    return encode(mti, fields)
+
+
+_answers: dict[tuple[str, str], Callable[[], None]] = {}
+
+
+def _count(mti: str, code: str) -> None:
+    """Count an answer; the labelled counters are kept, because finding one costs more than counting."""
+    inc = _answers.get((mti, code))
+    if inc is None:
+        inc = _answers[mti, code] = metrics.ANSWERS.labels(mti=mti, code=code).inc
+    inc()
