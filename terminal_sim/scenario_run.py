@@ -1,0 +1,122 @@
+"""Runs scenario files, each in a throw-away installation of its own or all in one that is there."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from terminal_sim.processes import ProgramError
+from terminal_sim.sandbox import Installation, Sandbox
+from terminal_sim.scenario import Scenario
+from terminal_sim.scenario_file import read_scenario
+from terminal_sim.scenario_play import Player, StepFailed
+from terminal_sim.scenario_stage import build_stage
+
+EXIT_HOLDS: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_BAD_FILE: Final = 2
+FILE_TIMEOUT_S: Final = 600.0
+
+Place = Callable[[], AbstractAsyncContextManager[tuple[Installation, Path]]]
+"""Where a file is played, and the folder for what is written for it."""
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What came of one file. `problem` is empty when all holds; `step` 0 means outside the steps."""
+
+    file: str
+    title: str
+    holds: bool
+    steps: int
+    seconds: float = 0.0
+    step: int = 0
+    line: int = 0
+    problem: str = ""
+
+
+def read_all(paths: Sequence[Path]) -> list[tuple[Path, Scenario]]:
+    """Reads every file before one is played. Raises ScenarioError."""
+    return [(path, read_scenario(path)) for path in paths]
+
+
+async def run_in_sandbox(
+    scenarios: Sequence[tuple[Path, Scenario]],
+    *,
+    jobs: int,
+    keep: Path | None = None,
+    done: Callable[[Result], None] | None = None,
+) -> list[Result]:
+    """Plays each file in an installation of its own, `jobs` at a time. Results in the order of the files.
+
+    `keep` is a folder where everything is left: configurations, logs, databases. Raises ProgramError when
+    no sandbox can be made.
+    """
+    gate = asyncio.Semaphore(jobs)
+    async with Sandbox.open(keep) as sandbox:
+
+        async def one(number: int, path: Path, scenario: Scenario) -> Result:
+            @asynccontextmanager
+            async def place() -> AsyncIterator[tuple[Installation, Path]]:
+                async with sandbox.installation(f"{number:02d}-{path.stem}") as installation:
+                    yield installation, installation.directory / "files"
+
+            async with gate:
+                result = await _run(path, scenario, place)
+            if done is not None:
+                done(result)
+            return result
+
+        tasks = [one(number, path, scenario) for number, (path, scenario) in enumerate(scenarios, 1)]
+        return list(await asyncio.gather(*tasks))
+
+
+async def run_against(
+    scenarios: Sequence[tuple[Path, Scenario]],
+    installation: Installation,
+    work: Path,
+    *,
+    tag: str | None = None,
+    done: Callable[[Result], None] | None = None,
+) -> list[Result]:
+    """Plays the files one after the other against an installation that is there.
+
+    Their members, merchants and terminals stay in its books, under names that end in `tag` (by default the
+    file's name): to play a file again from the start, give another tag.
+    """
+    results: list[Result] = []
+    for path, scenario in scenarios:
+
+        @asynccontextmanager
+        async def place(stem: str = path.stem) -> AsyncIterator[tuple[Installation, Path]]:
+            yield installation, work / stem
+
+        result = await _run(path, scenario, place, tag=tag or path.stem)
+        results.append(result)
+        if done is not None:
+            done(result)
+    return results
+
+
+async def _run(path: Path, scenario: Scenario, place: Place, *, tag: str = "") -> Result:
+    started = time.monotonic()
+    result = Result(file=str(path), title=scenario.title, holds=False, steps=len(scenario.steps))
+    try:
+        async with asyncio.timeout(FILE_TIMEOUT_S), place() as (installation, work):
+            stage = await build_stage(scenario, installation, work, base=path.parent, tag=tag)
+            await installation.serve()
+            await Player(stage, installation).play()
+        result.holds = True
+    except StepFailed as failure:
+        result.step, result.line, result.problem = failure.step.number, failure.step.line, str(failure)
+    except ProgramError as error:
+        result.problem = str(error)
+    except TimeoutError:
+        result.problem = f"not finished after {FILE_TIMEOUT_S:.0f} s"
+    except OSError as error:
+        result.problem = f"the switch cannot be reached: {error}"
+    result.seconds = round(time.monotonic() - started, 2)
+    return result

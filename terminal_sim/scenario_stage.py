@@ -1,0 +1,300 @@
+"""Builds the town of a scenario through the public commands: one CSV a kind, one command a file.
+
+In a shared installation the names of a scenario get its tag, so that two scenarios do not meet by chance.
+"""
+
+import asyncio
+import csv
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final
+
+from switch.wire.redact import luhn_valid
+from terminal_sim import scenario as words
+from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
+from terminal_sim.processes import ProgramError
+from terminal_sim.sandbox import PVKI, Installation
+from terminal_sim.scenario import Scenario
+from terminal_sim.terminal import KOREA, Terminal
+
+PROGRAMME_FOLDER: Final = Path("config/programmes")
+OPENED: Final = "2020-01-01"
+PAN_LENGTH: Final = 16
+KEY_SEED: Final = 1
+
+
+class Names:
+    """What the names of a scenario are called in the books. The same file always gives the same ones."""
+
+    def __init__(self, tag: str, bin_digits: str) -> None:
+        self.tag = tag
+        self.bin_digits = bin_digits
+
+    def _tagged(self, name: str) -> str:
+        return f"{name}-{self.tag}" if self.tag else name
+
+    def _digest(self, kind: str, name: str) -> str:
+        return hashlib.sha256(f"{kind}/{self.tag}/{name}".encode()).hexdigest()
+
+    def member(self, name: str) -> str:
+        return self._tagged(name)
+
+    def merchant(self, name: str) -> str:
+        """DE42, at most 15 characters."""
+        tagged = self._tagged(name)
+        return tagged if len(tagged) <= 15 else f"M{self._digest('merchant', name)[:14]}"
+
+    def terminal(self, name: str) -> str:
+        """DE41, 8 characters."""
+        return "T" + self._digest("terminal", name)[:7].upper()
+
+    def pan(self, name: str) -> str:
+        """A test number in the programme's card range, with its Luhn digit."""
+        count = PAN_LENGTH - 1 - len(self.bin_digits)
+        body = self.bin_digits + f"{int(self._digest('card', name), 16) % 10**count:0{count}d}"
+        return next(body + digit for digit in "0123456789" if luhn_valid(body + digit))
+
+
+class Stage:
+    """A built town: the terminals and cards to play with."""
+
+    def __init__(self, scenario: Scenario, names: Names, programme_id: str) -> None:
+        self.scenario = scenario
+        self.names = names
+        self.programme_id = programme_id
+        self.pans = {name: names.pan(name) for name in scenario.cards}
+        self.terminals = {
+            name: Terminal(
+                names.terminal(name), names.merchant(given.merchant), tmk(KEY_SEED, names.terminal(name))
+            )
+            for name, given in scenario.terminals.items()
+        }
+
+
+async def build_stage(
+    scenario: Scenario, installation: Installation, work: Path, *, base: Path, tag: str = ""
+) -> Stage:
+    """Sets the clock, applies the programme and imports everybody; the CSV files are left in `work`.
+
+    `base` is the folder of the scenario file, where a path of a programme starts from. Raises ProgramError.
+    """
+    work.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, before anything runs
+    await installation.set_clock(scenario.start)
+    programme = work / "programme.toml"
+    text = _programme_text(scenario, base)
+    programme.write_text(text, "utf-8")
+    (await installation.switch("programme", "apply", str(programme))).check()
+    programme_id, bin_digits = _head(text)
+    installation.pays_for(programme_id)
+    stage = Stage(scenario, Names(tag, bin_digits), programme_id)
+    # What depends on what: cards and money on members, terminals on merchants.
+    await asyncio.gather(
+        _import_all(installation, work, [_members(stage), _cards(stage, installation), _lots(stage)]),
+        _import_all(installation, work, [_merchants(stage), _terminals(stage)]),
+    )
+    return stage
+
+
+Table = tuple[str, Sequence[str], list[Sequence[Any]]]
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A file as `dure-switch import` reads it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+async def _import_all(installation: Installation, work: Path, tables: list[Table]) -> None:
+    for kind, header, rows in tables:
+        if rows:
+            path = work / f"{kind}.csv"
+            await asyncio.to_thread(write_csv, path, header, rows)
+            (await installation.switch("import", kind, str(path))).check()
+
+
+MEMBER_COLUMNS: Final = ("member_id", "programme", "points_on")
+CARD_COLUMNS: Final = ("programme", "member_id", "pan", "expiry", "pvki", "pvv", "state")
+MERCHANT_COLUMNS: Final = (
+    "merchant_id",
+    "programme",
+    "name",
+    "category",
+    "region",
+    "head_region",
+    "size",
+    "channels",
+    "opened",
+    "annual_sales",
+    "sales_from",
+    "business_no",
+    "bank_code",
+    "account_no",
+    "account_holder",
+    "payout_days",
+    "groups",
+)
+TERMINAL_COLUMNS: Final = ("terminal_id", "merchant_id", "tmk", "kcv")
+FUNDING_COLUMNS: Final = ("programme", "reference", "member_id", "kind", "won", "funder", "day")
+
+
+def _members(stage: Stage) -> Table:
+    rows: list[Sequence[Any]] = [
+        (stage.names.member(name), stage.programme_id, "yes" if member and member.points else "no")
+        for name, member in stage.scenario.members.items()
+    ]
+    return "members", MEMBER_COLUMNS, rows
+
+
+def _cards(stage: Stage, installation: Installation) -> Table:
+    rows: list[Sequence[Any]] = []
+    for name, card in stage.scenario.cards.items():
+        pan = stage.pans[name]
+        member = stage.names.member(card.member)
+        pvv = installation.pvv(pan, card.pin)
+        rows.append((stage.programme_id, member, pan, card.expiry, PVKI, pvv, ""))
+    return "cards", CARD_COLUMNS, rows
+
+
+def _merchants(stage: Stage) -> Table:
+    rows: list[Sequence[Any]] = []
+    for number, (name, given) in enumerate(stage.scenario.merchants.items(), 1):
+        merchant = given or words.Merchant()
+        groups = ";".join(f"{group}:{OPENED}" for group in merchant.groups)
+        payout_days = "" if merchant.payout_days is None else merchant.payout_days
+        rows.append(
+            (
+                stage.names.merchant(name),
+                stage.programme_id,
+                name,
+                merchant.category,
+                merchant.region,
+                merchant.head_region,
+                merchant.size,
+                ";".join(merchant.channels),
+                OPENED,
+                merchant.annual_sales,
+                OPENED,
+                f"{100_00_00000 + number:010d}",
+                "088",
+                f"110{number:09d}",
+                stage.names.merchant(name),
+                payout_days,
+                groups,
+            )
+        )
+    return "merchants", MERCHANT_COLUMNS, rows
+
+
+def _terminals(stage: Stage) -> Table:
+    rows: list[Sequence[Any]] = []
+    for terminal in stage.terminals.values():
+        key = tmk(KEY_SEED, terminal.terminal_id)
+        rows.append((terminal.terminal_id, terminal.merchant_id, tmk_under_lmk(key), tmk_check_value(key)))
+    return "terminals", TERMINAL_COLUMNS, rows
+
+
+def _lots(stage: Stage) -> Table:
+    day = stage.scenario.start.astimezone(KOREA).date().isoformat()
+    rows: list[Sequence[Any]] = [
+        (
+            stage.programme_id,
+            f"lot-{number}-{stage.names.tag}",
+            stage.names.member(lot.member),
+            lot.kind,
+            lot.won,
+            lot.funder,
+            day,
+        )
+        for number, lot in enumerate(stage.scenario.lots, 1)
+    ]
+    return "funding", FUNDING_COLUMNS, rows
+
+
+# Programmes
+
+
+def _programme_text(scenario: Scenario, base: Path) -> str:
+    """The programme file: one that exists, found by name or path, or one written from its rules."""
+    if isinstance(scenario.programme, words.Programme):
+        return programme_toml(scenario.programme)
+    given = scenario.programme
+    named = PROGRAMME_FOLDER / f"{given}.toml"
+    for path in (base / given, named, Path(__file__).parent.parent / named):
+        if path.is_file():
+            return path.read_text("utf-8")
+    raise ProgramError(f"there is no programme {given}: give a path, or a name in {PROGRAMME_FOLDER}")
+
+
+def _head(text: str) -> tuple[str, str]:
+    programme = tomllib.loads(text)["programme"]
+    return programme["id"], programme["bins"][0]
+
+
+def programme_toml(programme: words.Programme) -> str:
+    """The programme file of a scenario's own rules. Raises ProgramError for a rate that is none."""
+    lines = ["[programme]"]
+    lines += _pairs({"id": programme.id, "name": programme.id, "cutover": programme.cutover})
+    lines += _pairs({"bins": programme.bins})
+    for funder in programme.funders:
+        lines += ["[[funder]]", *_pairs({"id": funder, "name": funder})]
+    for policy in programme.policies:
+        lines += _policy_lines(policy)
+    return "\n".join(lines) + "\n"
+
+
+def _policy_lines(policy: words.Policy) -> list[str]:
+    start = policy.effective_from.astimezone(KOREA).isoformat()
+    lines = ["[[policy]]", f"effective_from = {start}"]
+    plain = ("version", "spending_order", "cashback_basis", "payout_days")
+    months = ("points_expiry_months", "charged_expiry_months")
+    lines += _pairs({key: getattr(policy, key) for key in (*plain, *months)})
+    lines += _pairs({"fee_default": policy.fee})
+    above = 0
+    for tier in policy.tiers:
+        rate = _percent_sum(tier.shares)
+        lines += ["[[policy.tier]]", *_pairs({"above": above, "up_to": tier.up_to, "rate": rate})]
+        lines += _pairs({"shares": tier.shares} if tier.shares else {})
+        above = tier.up_to
+    for bonus in policy.bonuses:
+        given = {"code": bonus.code, "group": bonus.group, "channel": bonus.channel}
+        rate = _percent_sum(bonus.shares)
+        lines += ["[[policy.bonus]]", *_pairs({**given, "rate": rate, "shares": bonus.shares})]
+        lines += _pairs({"inside_cap": bonus.inside_cap})
+    for rule in policy.restrictions:
+        reason = {"reason_ko": "사용 제한", "reason_en": "not accepted here"}
+        facts = {key: value for key in rule.__struct_fields__ if (value := getattr(rule, key))}
+        lines += ["[[policy.restriction]]", *_pairs({**facts, **reason})]
+    if policy.limits:
+        lines += ["[policy.limits]", *_pairs(policy.limits)]
+    # One class for all, unless the scenario is about classes.
+    classes = policy.fee_classes or [words.FeeClass(up_to=1_000_000_000_000, rate=policy.fee)]
+    above = 0
+    for step in classes:
+        lines += ["[[policy.fee_class]]", *_pairs({"above": above, "up_to": step.up_to, "rate": step.rate})]
+        above = step.up_to
+    return lines
+
+
+def _pairs(values: dict[str, Any]) -> list[str]:
+    return [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+    # Numbers, booleans, lists and basic strings are written alike in JSON and TOML.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _percent_sum(shares: dict[str, str]) -> str:
+    try:
+        total = sum((Decimal(share.removesuffix("%").strip()) for share in shares.values()), Decimal(0))
+    except InvalidOperation:
+        raise ProgramError(f'{shares}: a share is written as "4 %"') from None
+    return f"{total.normalize():f} %"
