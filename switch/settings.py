@@ -199,12 +199,12 @@ def _resolve_paths(data: dict[str, Any], base: Path) -> None:
     for section, key in _PATHS:
         table = data.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
-            table[key] = str(base / Path(table[key]).expanduser())
+            table[key] = str((base / Path(table[key]).expanduser()).resolve())
     database = data.get("database")
     if isinstance(database, dict) and isinstance(database.get("url"), str):
         url = database["url"]
         if url.startswith(EMBEDDED):
-            database["url"] = EMBEDDED + str(base / Path(url.removeprefix(EMBEDDED)).expanduser())
+            database["url"] = EMBEDDED + str((base / Path(url.removeprefix(EMBEDDED)).expanduser()).resolve())
 
 
 def _check_database(path: Path, database: Database) -> None:

@@ -12,7 +12,7 @@ from switch.service.import_files import Problems, Progress, no_progress, read_ro
 from switch.service.import_rows import CardRow, MemberRow
 from switch.service.vault import Vault, card_row_id
 from switch.store import cards as card_store
-from switch.store.bulk import lock_administration
+from switch.store.bulk import bump_epoch, lock_administration
 from switch.store.cards import CardAt, MemberAt, NewCard
 from switch.store.reference_write import ProgrammeAt
 from switch.wire.redact import luhn_valid, mask_pan
@@ -89,6 +89,8 @@ def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = 
         progress("writing", 0, len(new) + len(changed))
         card_store.add_cards(connection, new)
         card_store.change_cards(connection, changed)
+        if changed:
+            bump_epoch(connection)  # switches keep in memory what a PIN is checked against
     return report("cards", path, len(rows), len(new), len(changed))
 
 

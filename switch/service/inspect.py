@@ -100,7 +100,7 @@ class EntryView(msgspec.Struct, frozen=True):
 
 
 class WalletView(msgspec.Struct, frozen=True):
-    """A member's wallet. `spent`, `basis`, `topup` count in `month` (yyyymm), `day_spent` on `day` (yyyymmdd)."""
+    """A member's wallet. Counters of the month are those of `month` (yyyymm), of the day those of `day`."""
 
     programme: str
     member: str

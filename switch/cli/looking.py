@@ -1,0 +1,243 @@
+"""Commands that look at the books, and the operator's acts on cards."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from switch.cli.output import show_json, show_table
+from switch.cli.runtime import open_books
+from switch.service.admin import CardAct, act_on_card
+from switch.service.inspect import PaymentView, entry_list, merchant_view, payment_list, wallet_view
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
+Programme = Annotated[str, typer.Option("--programme", help="The programme's id.")]
+Member = Annotated[str, typer.Option("--member", help="The member's id.")]
+CardNo = Annotated[
+    int, typer.Option("--card-no", min=1, help="The card's number, as `wallet show` lists it.")
+]
+
+wallet = typer.Typer(no_args_is_help=True, help="Wallets of members.")
+payment = typer.Typer(no_args_is_help=True, help="Payments as they were answered.")
+merchant = typer.Typer(no_args_is_help=True, help="Merchants.")
+card = typer.Typer(no_args_is_help=True, help="Cards: block, unblock, report lost or stolen.")
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day: write it as YYYY-MM-DD") from None
+
+
+@wallet.command("show")
+def wallet_show(
+    context: typer.Context,
+    programme: Programme,
+    member: Member,
+    last: Annotated[int, typer.Option(min=0, max=1_000, help="How many payments to show.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show a member's wallet: lots, balances, usage, cards (masked), last payments. Amounts in won.
+
+    Example:  dure-switch wallet show --programme seoro --member M-0001
+    """
+    with open_books(context) as books:
+        view = wallet_view(books.engine, programme, member, last)
+    if as_json:
+        show_json(view)
+        return
+    facts: list[tuple[str, object]] = [
+        ("state", view.state),
+        ("points may be spent", view.points_on),
+        ("balance", view.balance),
+        *((f"balance, {kind}", won) for kind, won in view.balance_by_kind.items()),
+        ("owed by the member", view.receivable),
+    ]
+    if view.month:
+        facts += [
+            (f"spent in {view.month}", view.month_spent),
+            (f"of it counted for cashback in {view.month}", view.month_basis),
+            (f"topped up in {view.month}", view.month_topup),
+            (f"spent on {view.day}", view.day_spent),
+        ]
+    show_table(f"Wallet of {member} ({programme})", ("", "won"), facts)
+    columns = ("lot", "kind", "funder", "balance", "granted", "opened", "expires")
+    rows = [
+        (
+            f"{one.lot_no}",
+            one.kind,
+            one.funder,
+            one.balance,
+            one.granted,
+            f"{one.opened}",
+            f"{one.expires or ''}",
+        )
+        for one in view.lots
+    ]
+    show_table("Lots", columns, rows)
+    show_table(
+        "Cards",
+        ("card-no", "card", "expiry", "state", "wrong PINs"),
+        [(one.card_no, one.card, one.expiry, one.state, one.pin_tries) for one in view.cards],
+    )
+    _show_payments(view.payments)
+
+
+@payment.command("list")
+def payments(
+    context: typer.Context,
+    programme: Annotated[str | None, typer.Option(help="Of this programme.")] = None,
+    member: Annotated[str | None, typer.Option(help="Of this member; needs --programme.")] = None,
+    terminal: Annotated[str | None, typer.Option(help="From this terminal.")] = None,
+    day: Annotated[str | None, typer.Option("--date", help="Of this local day, YYYY-MM-DD.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=1_000, help="How many, the newest.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List payments, approved and declined, oldest first. Name a member, a terminal or a day.
+
+    Example:  dure-switch payment list --terminal T0000001 --date 2026-11-20
+    """
+    if member is not None and programme is None:
+        raise typer.BadParameter("--member needs --programme: member ids are a programme's own")
+    if member is None and terminal is None and day is None:
+        raise typer.BadParameter("name --member, --terminal or --date: all payments are too many")
+    with open_books(context) as books:
+        found = payment_list(
+            books.engine,
+            programme_id=programme,
+            member_id=member,
+            terminal_id=terminal,
+            local_day=_day(day),
+            last=last,
+        )
+    if as_json:
+        show_json(found)
+    else:
+        _show_payments(found)
+
+
+def _show_payments(found: list[PaymentView]) -> None:
+    show_table(
+        "Payments",
+        (
+            "day",
+            "time",
+            "kind",
+            "merchant",
+            "terminal",
+            "stan",
+            "amount",
+            "DE39",
+            "reason",
+            "cashback",
+            "returned",
+        ),
+        [
+            (
+                *(one.local_day, one.local_time, one.kind, one.merchant, one.terminal, one.stan),
+                *(one.amount, one.code, one.reason, one.cashback, one.returned),
+            )
+            for one in found
+        ],
+    )
+
+
+def entries(
+    context: typer.Context,
+    programme: Programme,
+    member: Member,
+    day: Annotated[str | None, typer.Option("--date", help="Of this business date, YYYY-MM-DD.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the entries of a member's wallet in the order booked.
+
+    Each moves won from the credit account to the debit account. Example:
+
+        dure-switch entries --programme seoro --member M-0001
+    """
+    with open_books(context) as books:
+        found = entry_list(books.engine, programme, member, _day(day))
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        "Entries",
+        ("date", "seq", "line", "source", "debit", "credit", "won", "lot", "merchant", "funder"),
+        [
+            (
+                *(one.business_date, one.seq, one.line, one.source, one.debit, one.credit, one.won),
+                *(one.lot_no or "", one.merchant, one.funder),
+            )
+            for one in found
+        ],
+    )
+
+
+@merchant.command("show")
+def merchant_show(
+    context: typer.Context,
+    merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT", help="The merchant's id (DE42).")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a merchant: facts, annual sales and groups by date, terminals.
+
+    Example:  dure-switch merchant show S-0001
+    """
+    with open_books(context) as books:
+        view = merchant_view(books.engine, merchant_id)
+    if as_json:
+        show_json(view)
+        return
+    facts = [
+        (name, ", ".join(value) if isinstance(value, tuple) else value) for name, value in view.facts.items()
+    ]
+    show_table(f"Merchant {view.merchant} ({view.programme})", ("", ""), facts)
+    show_table("Annual sales", ("from", "won"), list(view.annual_sales.items()))
+    groups = [(group, str(start), str(end or "")) for group, start, end in view.groups]
+    show_table("Groups", ("group", "from", "until (not included)"), groups)
+    show_table("Terminals", ("terminal",), [(one,) for one in view.terminals])
+
+
+def _act(context: typer.Context, programme: str, member: str, card_no: int, act: CardAct) -> None:
+    with open_books(context) as books:
+        after = act_on_card(books.engine, programme, member, card_no, act)
+    typer.echo(f"card {after.card_no} ({after.masked}) of {member}: {after.before} → {after.state}")
+
+
+@card.command("block")
+def card_block(context: typer.Context, programme: Programme, member: Member, card_no: CardNo) -> None:
+    """Block a card until it is unblocked.
+
+    Example:  dure-switch card block --programme seoro --member M-0001 --card-no 1
+    """
+    _act(context, programme, member, card_no, CardAct.BLOCK)
+
+
+@card.command("unblock")
+def card_unblock(context: typer.Context, programme: Programme, member: Member, card_no: CardNo) -> None:
+    """Unblock a card and forget its wrong PINs.
+
+    Example:  dure-switch card unblock --programme seoro --member M-0001 --card-no 1
+    """
+    _act(context, programme, member, card_no, CardAct.UNBLOCK)
+
+
+@card.command("lost")
+def card_lost(context: typer.Context, programme: Programme, member: Member, card_no: CardNo) -> None:
+    """Report a card lost. There is no way back: the member gets a new one.
+
+    Example:  dure-switch card lost --programme seoro --member M-0001 --card-no 1
+    """
+    _act(context, programme, member, card_no, CardAct.LOST)
+
+
+@card.command("stolen")
+def card_stolen(context: typer.Context, programme: Programme, member: Member, card_no: CardNo) -> None:
+    """Report a card stolen. There is no way back: the member gets a new one.
+
+    Example:  dure-switch card stolen --programme seoro --member M-0001 --card-no 1
+    """
+    _act(context, programme, member, card_no, CardAct.STOLEN)

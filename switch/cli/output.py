@@ -1,0 +1,71 @@
+"""How results are shown: tables for people, JSON for machines, progress for who watches."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import typer
+
+from switch.service.import_files import no_progress
+
+
+def show_json(value: Any) -> None:
+    """Write a value as one indented JSON document to stdout."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table to stdout: ruled on a terminal, plain elsewhere. Numbers get separators."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    right = [bool(rows) and all(isinstance(row[at], int) for row in rows) for at in range(len(columns))]
+    if sys.stdout.isatty():
+        _ruled(title, columns, shown, right)
+        return
+    widths = [max([len(name), *(len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
+    typer.echo(f"{title}:" if shown else f"{title}: none")
+    for row in [list(columns), *shown] if shown else []:
+        cells = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        typer.echo("  " + "  ".join(cells).rstrip())
+
+
+def _ruled(title: str, columns: Sequence[str], rows: list[list[str]], right: list[bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for name, to_right in zip(columns, right, strict=True):
+        table.add_column(name, justify="right" if to_right else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # text, not markup: it comes from operators' files
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield no_progress
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{title}: {what}", completed=done, total=total or None)
+
+        yield advance
