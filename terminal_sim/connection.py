@@ -9,7 +9,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from switch.wire.framing import FrameError, Framer, frame
 from switch.wire.message import MessageError, decode
@@ -18,6 +18,7 @@ from terminal_sim.terminal import Reply, Terminal, TerminalError
 
 CONNECT_TIMEOUT_S: Final = 5.0
 REPLY_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 5.0
 IN_FLIGHT_MAX: Final = 4096
 _SWEEP_S: Final = 0.02
 
@@ -82,7 +83,7 @@ class TerminalConnection(asyncio.Protocol):
         *,
         key: str | None = None,
     ) -> Reply:
-        """Sends and waits. Raises ReplyTimeoutError, ConnectionLostError, or TerminalError when the reply is unusable.
+        """Sends and waits. Raises ReplyTimeoutError, ConnectionLostError, or TerminalError.
 
         `key` (see `match_key`) is for a message that is wrong on purpose: what its reply will be known by.
         """
@@ -136,7 +137,10 @@ class TerminalConnection(asyncio.Protocol):
         if self._transport is not None:
             self._flush()
             self._transport.close()
-        await self._lost.wait()
+            try:
+                await self.wait_lost(CLOSE_TIMEOUT_S)
+            except TimeoutError:
+                self.abort()
 
     def abort(self) -> None:
         """Closes at once, as when the cable is pulled."""
@@ -146,8 +150,8 @@ class TerminalConnection(asyncio.Protocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker; TCP gives no other
-        self._transport = transport
+        # uvloop's transports are asyncio's in all but the class.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

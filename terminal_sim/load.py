@@ -272,7 +272,7 @@ class _Run:
             self.observe(terminal, stan, amount, outcome)
 
     def _check_over(self) -> None:
-        """Over when nothing is in flight and nothing more will be sent (the open loop asks after its last)."""
+        """Over when nothing is in flight and nothing more will be sent (open loop: asks again)."""
         if self.finished == self.sent and (
             self.plan.rate_per_s is None
             or self.sent >= self.limit

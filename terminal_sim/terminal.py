@@ -124,7 +124,7 @@ def _stamps(now: datetime) -> tuple[str, str, str]:
 
 
 class Terminal:
-    """One terminal. Building methods take `now` (aware) and give a payload, MACed when there are session keys.
+    """One terminal. Building methods take `now` (aware) and give a payload, MACed when it has session keys.
 
     Amounts are won. Every new message takes the next STAN, 1 to 999,999 and round again; a repeat keeps the
     old one.
