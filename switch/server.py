@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 import structlog
@@ -49,16 +50,15 @@ class Connection(asyncio.Protocol):
         self.half_frame_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio promises for TCP
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but no instance of it
         if not self._server.admit(self):
             metrics.CONNECTIONS_REFUSED.inc()
-            transport.abort()
+            self._transport.abort()
             return
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -192,8 +192,9 @@ class Server:
         self.stopping = True
         for server in self._servers:
             server.close()
-        deadline = asyncio.get_running_loop().time() + drain_s
-        while any(c.busy for c in self._connections) and asyncio.get_running_loop().time() < deadline:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + drain_s
+        while any(c.busy for c in self._connections) and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.close()

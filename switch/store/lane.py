@@ -68,7 +68,7 @@ class LaneBooks:
             self._conninfo, autocommit=True, prepare_threshold=0, connect_timeout=5
         )
         register(connection)
-        await connection.execute(sql.SETTINGS)
+        await connection.execute(sql.SETTINGS, prepare=False)
         self._connection = connection
 
     async def close(self) -> None:

@@ -144,6 +144,7 @@ class Lookup:
             )
             register(self._connection)
             await self._connection.execute(
-                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+                prepare=False,
             )
         return self._connection
