@@ -78,7 +78,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("give either in_flight (closed loop) or rate_per_s (open loop)")
         if self.payments is None and self.duration_s is None:
             raise ValueError("give payments or duration_s, or the load never ends")
-        if min(self.connections, self.in_flight or 1, self.rate_per_s or 1, self.payments or 1) < 1:
+        counts = (self.connections, self.in_flight, self.rate_per_s, self.payments)
+        if any(count is not None and count < 1 for count in counts):
             raise ValueError("connections, in_flight, rate_per_s and payments must be at least 1")
         if (self.in_flight or 0) > IN_FLIGHT_MAX:
             raise ValueError(f"in_flight is at most {IN_FLIGHT_MAX}")

@@ -26,6 +26,7 @@ _SECRET_ENDINGS: Final = ("_pan", "_pin", "_pin_block", "_key", "_secret", "_pas
 _DIGITS = re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}|[0-9]{13,}")
 # A PIN block or MAC (16), a key without or with its scheme letter (32, 48).
 # Needs a letter among them: digits alone are judged above.
+_MESSAGE = re.compile(r"(?<![0-9A-F])0[1-8][0-9]{2}[0-9A-F]{16}")  # MTI and bitmap: a whole message
 _HEX = re.compile(
     r"(?<![0-9A-Za-z])[UXTS]?(?=[0-9]*[A-F])(?:[0-9A-F]{48}|[0-9A-F]{32}|[0-9A-F]{16})(?![0-9A-Za-z])"
 )
@@ -104,6 +105,8 @@ def _redact_object(value: object) -> str:
 def _redact_text(text: str) -> str:
     if len(text) < _PAN_MIN:
         return text
+    if _MESSAGE.search(text):
+        return REMOVED
     return _HEX.sub(REMOVED, _DIGITS.sub(_judge, text[:_TEXT_MAX]))
 
 
