@@ -1,0 +1,194 @@
+"""Proves the books of a live system at one position: every invariant, in one snapshot of the database."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, text
+
+from switch.ledger.chart import Account
+from switch.ledger.proof import Counted, Proof, balances_of, judge, totals
+from switch.store import schema as t
+from switch.store.dayhash import GENESIS, chain, day_digest
+
+_EXAMPLES = 5
+
+_DEBITS = "SELECT debit, sum(won)::bigint FROM {0} GROUP BY debit"
+_CREDITS = "SELECT credit, sum(won)::bigint FROM {0} GROUP BY credit"
+
+# Each query counts (rows looked at, rows that break the invariant, examples).
+_CHECKS: tuple[tuple[str, str, str], ...] = (
+    (
+        "lots_equal_entries",
+        "every lot holds the sum of its entries",
+        """
+        WITH moved AS (
+            SELECT bucket, wallet_id, lot_no,
+                   sum(CASE WHEN credit IN (201, 202) THEN won ELSE -won END)::bigint AS won
+            FROM entry WHERE lot_no > 0 GROUP BY bucket, wallet_id, lot_no),
+        both_sides AS (
+            SELECT coalesce(l.wallet_id, m.wallet_id) AS wallet_id, coalesce(l.lot_no, m.lot_no) AS lot_no,
+                   l.balance, m.won
+            FROM lot l FULL JOIN moved m
+              ON l.bucket = m.bucket AND l.wallet_id = m.wallet_id AND l.lot_no = m.lot_no)
+        SELECT count(*), count(*) FILTER (WHERE balance IS DISTINCT FROM won),
+               (array_agg(format('wallet %s lot %s holds %s, entries say %s',
+                                 wallet_id, lot_no, balance, won))
+                FILTER (WHERE balance IS DISTINCT FROM won))[1:5]
+        FROM both_sides""",
+    ),
+    (
+        "wallet_sequence",
+        "every wallet's postings are numbered without a gap",
+        """
+        WITH numbers AS (
+            SELECT bucket, wallet_id, seq FROM payment
+            UNION SELECT bucket, wallet_id, seq FROM entry),
+        counted AS (
+            SELECT bucket, wallet_id, count(*) AS postings, max(seq) AS last FROM numbers GROUP BY 1, 2)
+        SELECT count(*),
+               count(*) FILTER (WHERE w.seq <> coalesce(c.last, 0) OR w.seq <> coalesce(c.postings, 0)),
+               (array_agg(format('wallet %s counts %s, its postings are %s, the last is %s',
+                                 w.wallet_id, w.seq, c.postings, c.last))
+                FILTER (WHERE w.seq <> coalesce(c.last, 0) OR w.seq <> coalesce(c.postings, 0)))[1:5]
+        FROM wallet w LEFT JOIN counted c ON c.bucket = w.bucket AND c.wallet_id = w.wallet_id""",
+    ),
+    (
+        "payments_equal_entries",
+        "every payment's entries move what it approved and grant the cashback it tells",
+        """
+        WITH moved AS (
+            SELECT bucket, wallet_id, seq,
+                   sum(won) FILTER (WHERE debit IN (201, 202) AND credit = 221)::bigint AS spent,
+                   sum(won) FILTER (WHERE debit = 221)::bigint AS restored,
+                   sum(won) FILTER (WHERE debit = 241)::bigint AS revived,
+                   sum(won) FILTER (WHERE 101 IN (debit, credit))::bigint AS topped,
+                   sum(CASE WHEN debit = 111 AND credit = 211 THEN won
+                            WHEN debit = 211 AND credit = 111 THEN -won ELSE 0 END)::bigint AS cashback
+            FROM entry WHERE source = 1 GROUP BY bucket, wallet_id, seq),
+        judged AS (
+            SELECT p.wallet_id, p.seq,
+                   p.approved IS DISTINCT FROM
+                       coalesce(m.spent, 0) + coalesce(m.restored, 0) + coalesce(m.revived, 0)
+                       + coalesce(m.topped, 0)
+                   OR p.cashback IS DISTINCT FROM coalesce(m.cashback, 0) AS broken
+            FROM payment p FULL JOIN moved m
+              ON m.bucket = p.bucket AND m.wallet_id = p.wallet_id AND m.seq = p.seq)
+        SELECT count(*), count(*) FILTER (WHERE broken),
+               (array_agg(format('wallet %s posting %s', wallet_id, seq)) FILTER (WHERE broken))[1:5]
+        FROM judged""",
+    ),
+    (
+        "receivables",
+        "what members owe is the sum of its entries",
+        """
+        WITH owed AS (
+            SELECT bucket, wallet_id,
+                   sum(CASE WHEN debit = 121 THEN won ELSE -won END)::bigint AS won
+            FROM entry WHERE 121 IN (debit, credit) GROUP BY bucket, wallet_id)
+        SELECT count(*), count(*) FILTER (WHERE w.receivable <> coalesce(o.won, 0)),
+               (array_agg(format('wallet %s owes %s, entries say %s', w.wallet_id, w.receivable, o.won))
+                FILTER (WHERE w.receivable <> coalesce(o.won, 0)))[1:5]
+        FROM wallet w LEFT JOIN owed o ON o.bucket = w.bucket AND o.wallet_id = w.wallet_id""",
+    ),
+    (
+        "accrued_equals_credited",
+        "cashback accrued through the last credited date has been credited, no won more or less",
+        """
+        WITH open AS (
+            SELECT e.wallet_id,
+                   sum(CASE WHEN e.credit = 211 THEN e.won ELSE -e.won END)::bigint AS won
+            FROM entry e JOIN credit_mark m ON m.programme_no = e.programme_no AND m.bucket = e.bucket
+            WHERE 211 IN (e.debit, e.credit) AND (e.source <> 1 OR e.business_date <= m.credited_through)
+            GROUP BY e.wallet_id)
+        SELECT count(*), count(*) FILTER (WHERE won <> 0),
+               (array_agg(format('wallet %s: %s won', wallet_id, won)) FILTER (WHERE won <> 0))[1:5]
+        FROM open""",
+    ),
+    (
+        "usage_equals_payments",
+        "a wallet's month counts the payments of that month",
+        """
+        WITH used AS (
+            SELECT bucket, wallet_id, usage_month AS month, sum(basis)::bigint AS basis FROM payment
+            GROUP BY 1, 2, 3),
+        kept AS (
+            SELECT bucket, wallet_id, month, month_basis AS basis FROM wallet WHERE month > 0
+            UNION ALL SELECT bucket, wallet_id, month, basis FROM usage_month)
+        SELECT count(*), count(*) FILTER (WHERE coalesce(k.basis, 0) <> coalesce(u.basis, 0)),
+               (array_agg(format('wallet %s month %s counts %s, payments say %s',
+                                 coalesce(k.wallet_id, u.wallet_id), coalesce(k.month, u.month),
+                                 k.basis, u.basis))
+                FILTER (WHERE coalesce(k.basis, 0) <> coalesce(u.basis, 0)))[1:5]
+        FROM kept k FULL JOIN used u
+          ON u.bucket = k.bucket AND u.wallet_id = k.wallet_id AND u.month = k.month""",
+    ),
+    (
+        "returns_equal_payments",
+        "what is marked as returned has come back by refunds and reversals",
+        """
+        SELECT count(*), count(*) FILTER (WHERE returned > approved OR (outcome = 4) <> (returned = approved)
+                                          OR (outcome = 3) <> (returned > 0 AND returned < approved)),
+               (array_agg(format('wallet %s posting %s', wallet_id, seq))
+                FILTER (WHERE returned > approved OR (outcome = 4) <> (returned = approved)
+                        OR (outcome = 3) <> (returned > 0 AND returned < approved)))[1:5]
+        FROM payment WHERE outcome IN (1, 3, 4) AND approved > 0""",
+    ),
+)
+
+
+def run(engine: Engine) -> Proof:
+    """Prove the books. Reads one snapshot; payments go on meanwhile."""
+    with (
+        engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
+        connection.begin(),
+    ):
+        debited, credited = _sums(connection, _DEBITS), _sums(connection, _CREDITS)
+        lots = dict(_rows(connection, "SELECT kind, sum(balance)::bigint FROM lot GROUP BY kind"))
+        checks = totals(debited, credited, lots.get(1, 0), lots.get(2, 0))
+        for name, about, query in _CHECKS:
+            rows, broken, examples = connection.execute(text(query)).one()
+            checks.append(Counted(name, about, rows, broken, tuple(examples or ())))
+        checks.append(_chain(connection))
+        entries = _one(connection, "SELECT (SELECT count(*) FROM entry) + (SELECT count(*) FROM house_entry)")
+        payments = _one(connection, "SELECT count(*) FROM payment")
+    return judge(entries, payments, balances_of(debited, credited), checks)
+
+
+def _rows(connection: Connection, query: str) -> list[tuple[int, int]]:
+    return [(row[0], row[1]) for row in connection.execute(text(query))]
+
+
+def _one(connection: Connection, query: str) -> int:
+    found: Any = connection.execute(text(query)).scalar_one()
+    return int(found)
+
+
+def _sums(connection: Connection, query: str) -> dict[int, int]:
+    """Won by account number, over both journals."""
+    out: dict[int, int] = {}
+    for journal in ("entry", "house_entry"):
+        for account, won in _rows(connection, query.format(journal)):
+            out[Account(account)] = out.get(Account(account), 0) + won
+    return out
+
+
+def _chain(connection: Connection) -> Counted:
+    """Recompute every closed date's digest and its link to the date before."""
+    days = connection.execute(
+        select(t.business_day).order_by(t.business_day.c.programme_no, t.business_day.c.business_date)
+    ).all()
+    broken: list[str] = []
+    last: dict[int, str] = {}
+    for day in days:
+        digest = day_digest(connection, day.programme_no, day.business_date)
+        before = last.get(day.programme_no, GENESIS)
+        last[day.programme_no] = day.sha256
+        told = (day.payments, day.entries, day.won, day.previous_sha256, day.sha256)
+        if told != (digest.payments, digest.entries, digest.won, before, chain(before, digest)):
+            broken.append(f"programme {day.programme_no}, {day.business_date}")
+    return Counted(
+        "closed_dates",
+        "every closed date is as it was closed, and chained to the one before",
+        len(days),
+        len(broken),
+        tuple(broken[:_EXAMPLES]),
+    )
