@@ -1,4 +1,4 @@
-"""What the night needs to know about a programme: its rules by version, its funders, its merchants' groups."""
+"""What the night needs to know about a programme: its rules by version, its funders, its shops' groups."""
 
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from settlement.errors import ConfigurationError, UsageError
-from switch.domain.calendar import SEOUL, business_date, day_of_date
+from switch.domain.calendar import SEOUL, business_date
 from switch.domain.programme import Policy, Programme
 from switch.domain.programme_file import from_canonical
 from switch.store import schema
@@ -65,7 +65,9 @@ class Facts:
         key = (merchant_no, day)
         found = self._groups_on.get(key)
         if found is None:
-            found = frozenset(code for code, start, end in dated if start <= day and (end is None or day < end))
+            found = frozenset(
+                code for code, start, end in dated if start <= day and (end is None or day < end)
+            )
             self._groups_on[key] = found
         return found
 
@@ -102,13 +104,12 @@ def load_all(connection: Connection, programme_id: str | None) -> list[Facts]:
         query = query.where(schema.programme.c.programme_id == programme_id)
     numbers = list(connection.execute(query).scalars())
     if programme_id is not None and not numbers:
-        raise UsageError(f"there is no programme {programme_id!r}: see dure-settlement status for those there are")
+        raise UsageError(
+            f"there is no programme {programme_id!r}: see dure-settlement status for those there are"
+        )
     try:
         return [Facts(connection, number) for number in numbers]
     except msgspec.DecodeError as error:
-        raise ConfigurationError(f"a stored programme cannot be read ({error}): apply its file again") from error
-
-
-def local_day(day: date) -> int:
-    """yyyymmdd of a date."""
-    return day_of_date(day)
+        raise ConfigurationError(
+            f"a stored programme cannot be read ({error}): apply its file again"
+        ) from error

@@ -1,50 +1,46 @@
 """What an operator sets for the settlement: one TOML file, checked as a whole before anything is done.
 
 Relative paths (the embedded database, the outbox, the clock's file) count from the folder of the settings
-file itself, so that a command gives the same result wherever it is started. Passwords never stand in it:
-PostgreSQL's own password file (PGPASSFILE) or service file does that.
+file itself, so that a command gives the same result wherever it is started. The environment changes
+nothing: a stray variable must not move money to another account. Passwords stand in files of their own.
 """
 
-import re
 import tomllib
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from settlement.errors import ConfigurationError
-from switch.domain.calendar import SEOUL
 from switch.store.engine import EMBEDDED
 
-CLOCK_BYTES_MAX = 64
+FILE_BYTES_MAX = 1_000_000
+_PATHS = (("files", "outbox"), ("clock", "file"), ("database", "password_file"))
 
 _Label = Annotated[str, StringConstraints(min_length=1, max_length=140, strip_whitespace=True)]
 _Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,34}$")]
 
 
-class _Part(BaseSettings):
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)  # the file alone: a stray variable must not move money to another account
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Database(_Part):
-    """`url`: embedded:DIR, or postgresql://host/database."""
+    """`url`: embedded:DIR, or postgresql://user@host/database with its password in `password_file`."""
 
     url: str
+    password_file: str = ""
 
     @field_validator("url")
     @classmethod
@@ -58,39 +54,33 @@ class Database(_Part):
         if parsed.get_backend_name() != "postgresql":
             raise ValueError("must be embedded:DIR or postgresql://host/database")
         if parsed.password is not None:
-            raise ValueError("must hold no password: put it in PostgreSQL's password file (PGPASSFILE)")
+            raise ValueError("must hold no password: put it in a file and name that in password_file")
         return url
 
+    def address(self) -> str:
+        """The address to connect to, its password read now. Raises ConfigurationError."""
+        if not self.password_file:
+            return self.url
+        try:
+            password = Path(self.password_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"database.password_file {self.password_file}: cannot be read ({type(error).__name__})"
+            ) from None
+        return make_url(self.url).set(password=password).render_as_string(hide_password=False)
 
-class Clock(_Part):
+
+class ClockSetting(_Part):
     """`mode` "system", or "simulated" with `file` holding one ISO 8601 instant with its offset."""
 
     mode: Literal["system", "simulated"] = "system"
-    file: Path | None = None
+    file: str = ""
 
     @model_validator(mode="after")
-    def _file_fits(self) -> "Clock":
-        if (self.mode == "simulated") != (self.file is not None):
+    def _file_fits(self) -> Self:
+        if (self.mode == "simulated") != bool(self.file):
             raise ValueError('mode = "simulated" needs file = "…"; mode = "system" takes none')
         return self
-
-    def now(self) -> datetime:
-        """The present instant, aware. A simulated clock is read anew each time.
-
-        Raises ConfigurationError when the clock's file does not hold an instant.
-        """
-        if self.file is None:
-            return datetime.now(SEOUL)
-        try:
-            with self.file.open(encoding="ascii") as file:
-                instant = datetime.fromisoformat(file.read(CLOCK_BYTES_MAX).strip())
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"clock.file {self.file}: write one instant such as 2026-11-21T00:30:00+09:00 into it ({error})"
-            ) from error
-        if instant.tzinfo is None:
-            raise ConfigurationError(f"clock.file {self.file}: the instant has no offset; add +09:00")
-        return instant.astimezone(SEOUL)
 
 
 class Files(_Part):
@@ -114,7 +104,7 @@ class Calendar(_Part):
     extra_open: tuple[date, ...] = ()
 
     @model_validator(mode="after")
-    def _sensible(self) -> "Calendar":
+    def _sensible(self) -> Self:
         both = set(self.extra_closed) & set(self.extra_open)
         if both:
             raise ValueError(f"{min(both)} is both in extra_closed and in extra_open: keep one")
@@ -130,44 +120,47 @@ class Settings(_Part):
     database: Database
     files: Files
     originator: dict[str, Originator] = Field(min_length=1)
-    clock: Clock = Clock()
+    clock: ClockSetting = ClockSetting()
     calendar: Calendar = Calendar()
 
 
 def load(path: Path) -> Settings:
-    """Read and check a settings file. Raises ConfigurationError: one line per fault, with its key."""
+    """Read and check a settings file. Raises ConfigurationError: one line, every fault with its key."""
     try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigurationError(
+                f"{path}: larger than {FILE_BYTES_MAX:,} bytes: this is no settings file"
+            )
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: there is no such file; copy config/settlement.toml and name it with --config"
-        ) from error
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
+        raise ConfigurationError(f"{path}: {error}") from None
     try:
-        return Settings(**_anchored(data, path.resolve().parent))
+        return Settings.model_validate(_anchored(data, path.resolve().parent))
     except ValidationError as error:
-        lines = "; ".join(_line(fault["loc"], fault["msg"], fault["type"]) for fault in error.errors())
-        raise ConfigurationError(f"{path}: {lines}") from error
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        lines = "; ".join(_line(fault["loc"], fault["msg"], fault["type"]) for fault in faults)
+        raise ConfigurationError(f"{path}: {lines}") from None
 
 
 def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
-    key = ".".join(str(part) for part in where)
+    key = ".".join(str(part) for part in where) or "(file)"
     if kind == "extra_forbidden":
         return f"{key}: there is no such key; remove it or mend its spelling"
-    return f"{key}: {re.sub('^Value error, ', '', message)}"
+    if kind == "missing":
+        return f"{key}: is missing; config/settlement.toml shows how it is written"
+    return f"{key}: {message.removeprefix('Value error, ')}"
 
 
 def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make relative paths absolute, counted from the settings file's folder."""
-
-    def anchor(table: str, key: str) -> None:
+    for table, key in _PATHS:
         part = data.get(table)
-        if isinstance(part, dict) and isinstance(part.get(key), str):
+        if isinstance(part, dict) and isinstance(part.get(key), str) and part[key]:
             part[key] = str(folder / Path(part[key]).expanduser())
-
-    anchor("files", "outbox")
-    anchor("clock", "file")
     database = data.get("database")
     if isinstance(database, dict) and str(database.get("url", "")).startswith(EMBEDDED):
         directory = Path(database["url"].removeprefix(EMBEDDED)).expanduser()

@@ -182,9 +182,7 @@ def steps_of(connection: Connection, key: RunKey) -> dict[Step, StepRecord]:
     rows = connection.execute(
         select(table.c.step, table.c.state, table.c.outcome, table.c.booked_on).where(_run_is(table, key))
     )
-    return {
-        Step(row.step): StepRecord(State(row.state), row.outcome.encode(), row.booked_on) for row in rows
-    }
+    return {Step(row.step): StepRecord(State(row.state), row.outcome.encode(), row.booked_on) for row in rows}
 
 
 def _state(connection: Connection, key: RunKey, step: Step) -> State | None:
@@ -247,7 +245,9 @@ def open_for_booking(connection: Connection, programme_no: int, day: date) -> No
     connection.execute(select(func.pg_advisory_xact_lock_shared(programme_no, day_of_date(day))))
     closed = closed_through(connection, programme_no)
     if closed is not None and day <= closed:
-        raise RetryLaterError(f"business date {day} is closed through {closed}: is the clock right? run again")
+        raise RetryLaterError(
+            f"business date {day} is closed through {closed}: is the clock right? run again"
+        )
 
 
 def earliest_unclosed(connection: Connection, programme_no: int, before: date) -> date | None:
@@ -287,11 +287,14 @@ def earliest_unfinished(connection: Connection, programme_no: int, before: date)
 
 
 def previous_run_date(connection: Connection, key: RunKey) -> date | None:
-    """The business date of the programme's run before this one."""
+    """The business date of the programme's last run before this one that paid its merchants."""
+    table = settlement_step
     return connection.execute(
-        select(func.max(settlement_run.c.business_date)).where(
-            settlement_run.c.programme_no == key.programme_no,
-            settlement_run.c.business_date < key.business_date,
+        select(func.max(table.c.business_date)).where(
+            table.c.programme_no == key.programme_no,
+            table.c.business_date < key.business_date,
+            table.c.step == Step.PAY_MERCHANTS.value,
+            table.c.state == State.DONE.value,
         )
     ).scalar()
 

@@ -33,7 +33,9 @@ class CalendarFacts(msgspec.Struct, frozen=True):
         return BankCalendar(frozenset(self.closed))
 
 
-def facts(business_date: date, extra_closed: Iterable[date] = (), extra_open: Iterable[date] = ()) -> CalendarFacts:
+def facts(
+    business_date: date, extra_closed: Iterable[date] = (), extra_open: Iterable[date] = ()
+) -> CalendarFacts:
     """The closed dates (week-ends aside) from `business_date` for HORIZON_DAYS, overrides applied.
 
     `extra_open` takes a date out of the closed ones; it cannot open a week-end.

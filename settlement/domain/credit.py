@@ -13,7 +13,7 @@ _FAR = 99_999_999
 
 
 class Credit(msgspec.Struct, frozen=True):
-    """What the credit does to a wallet: its entries, won added to lots, a new lot, and what the member owes."""
+    """What the credit does to a wallet: entries, won added to lots, a new lot, what the member owes."""
 
     entries: tuple[Entry, ...]
     lot_changes: tuple[tuple[int, int], ...]  # (lot number, won added; negative = taken)

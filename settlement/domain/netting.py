@@ -26,7 +26,13 @@ class Net(msgspec.Struct, frozen=True, gc=False):
 
 
 def net(
-    policy: Policy, *, sales: int, refunds: int, carried_in: int, annual_sales: int | None, payable: bool = True
+    policy: Policy,
+    *,
+    sales: int,
+    refunds: int,
+    carried_in: int,
+    annual_sales: int | None,
+    payable: bool = True,
 ) -> Net:
     """Net one merchant's date: the fee on the day's net total, then what was carried.
 

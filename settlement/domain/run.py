@@ -11,10 +11,10 @@ A crash leaves `running`: the next run enters the step again, and every step can
 """
 
 from collections.abc import Collection
-from enum import Enum
+from enum import StrEnum
 
 
-class Step(str, Enum):
+class Step(StrEnum):
     """The steps of a run in their order. The names are stored; never rename."""
 
     CLOSE_DAY = "close_day"
@@ -23,7 +23,7 @@ class Step(str, Enum):
     EMIT_FILES = "emit_files"
 
 
-class State(str, Enum):
+class State(StrEnum):
     """How a step stands. The names are stored; never rename."""
 
     RUNNING = "running"

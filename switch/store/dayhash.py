@@ -27,7 +27,8 @@ _PAYMENTS = text("""
 _ENTRIES = text(r"""
     SELECT bucket, count(*), sum(won)::bigint,
            encode(sha256(convert_to(string_agg(
-               concat_ws(',', wallet_id, seq, line, source, debit, credit, won, lot_no, merchant_no, funder_no),
+               concat_ws(',', wallet_id, seq, line, source, debit, credit, won,
+                         lot_no, merchant_no, funder_no),
                E'\n' ORDER BY wallet_id, seq, line), 'UTF8')), 'hex')
     FROM entry WHERE programme_no = :programme_no AND business_date = :day
     GROUP BY bucket ORDER BY bucket
@@ -68,7 +69,9 @@ def day_digest(connection: Connection, programme_no: int, day: date) -> DayDiges
         entries += count
         won += moved
         content.update(f"{bucket} {count} {moved} {digest}\n".encode())
-    for posting, part, count, moved, digest in connection.execute(_HOUSE, {**of_day, "chunk": HOUSE_CHUNK_LINES}):
+    for posting, part, count, moved, digest in connection.execute(
+        _HOUSE, {**of_day, "chunk": HOUSE_CHUNK_LINES}
+    ):
         entries += count
         won += moved
         content.update(f"{posting} {part} {count} {moved} {digest}\n".encode())

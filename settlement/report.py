@@ -1,0 +1,185 @@
+"""What a run tells: values that turn into JSON as they are, and into a page to read. Amounts in won."""
+
+from datetime import date
+
+import msgspec
+
+from settlement.errors import ExitCode
+
+
+class FunderCashback(msgspec.Struct, frozen=True):
+    """Cashback of the date on one funder's budget."""
+
+    funder: str
+    granted: int
+    taken_back: int
+
+
+class PayDate(msgspec.Struct, frozen=True):
+    """Payouts that leave on one bank day."""
+
+    pay_on: date
+    payouts: int
+    won: int
+
+
+class FileReport(msgspec.Struct, frozen=True):
+    """A file for the bank: its name in the outbox and what it orders."""
+
+    name: str
+    sha256: str
+    pay_on: date
+    payouts: int
+    won: int
+
+
+class MerchantLine(msgspec.Struct, frozen=True):
+    """One merchant in a preview: who gets how much when."""
+
+    merchant: str
+    name: str
+    sales: int
+    refunds: int
+    fee: int
+    carried_in: int
+    paid: int
+    carried_out: int
+    pay_on: date
+
+
+class DayOutcome(msgspec.Struct, frozen=True):
+    """What close_day froze."""
+
+    payments: int = 0
+    entries: int = 0
+    won: int = 0
+    sha256: str = ""
+
+
+class CreditOutcome(msgspec.Struct, frozen=True):
+    """What credit_cashback found and credited. `taken` is what wallets gave back, as a positive number."""
+
+    cashback: tuple[FunderCashback, ...] = ()
+    wallets: int = 0
+    credited: int = 0
+    taken: int = 0
+    exceptions: int = 0
+
+
+class PayOutcome(msgspec.Struct, frozen=True):
+    """What pay_merchants booked. `carried` is the sum of negative balances, `held` of positive ones."""
+
+    merchants: int = 0
+    sold: int = 0
+    refunded: int = 0
+    fees: int = 0
+    payouts: int = 0
+    paid: int = 0
+    by_date: tuple[PayDate, ...] = ()
+    carried_merchants: int = 0
+    carried: int = 0
+    held_merchants: int = 0
+    held: int = 0
+
+
+class EmitOutcome(msgspec.Struct, frozen=True):
+    """What emit_files left in the outbox."""
+
+    files: tuple[FileReport, ...] = ()
+
+
+class ProgrammeReport(msgspec.Struct):
+    """One programme's run. `problem` is the line that says why it stopped; `exceptions` do not stop it."""
+
+    programme: str
+    business_date: date | None = None
+    cycle: int = 1
+    code: int = 0
+    problem: str = ""
+    exceptions: list[str] = []
+    already_done: bool = False
+    steps_done: list[str] = []
+    day: DayOutcome | None = None
+    credit: CreditOutcome | None = None
+    pay: PayOutcome | None = None
+    emit: EmitOutcome | None = None
+    preview: list[MerchantLine] = []
+    step_ms: dict[str, int] = {}
+
+
+class RunReport(msgspec.Struct):
+    """All programmes of one call. `exit_code` is that of the command."""
+
+    programmes: list[ProgrammeReport]
+    exit_code: int = ExitCode.DONE
+    dry_run: bool = False
+
+    def json(self) -> bytes:
+        """The report as JSON, indented."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+def as_text(report: RunReport) -> str:
+    """The report as a page for people."""
+    blocks = [_programme(programme, dry_run=report.dry_run) for programme in report.programmes]
+    return "\n\n".join(blocks) if blocks else "no programme has been applied yet: nothing to settle"
+
+
+def _programme(report: ProgrammeReport, *, dry_run: bool) -> str:
+    state = "preview, nothing written" if dry_run else "already done" if report.already_done else "settled"
+    if report.problem:
+        state = f"stopped (exit {report.code})"
+    lines = [f"{report.programme}  business date {report.business_date or '-'}  {state}"]
+    if report.day:
+        lines.append(
+            f"  day        {report.day.payments:,} payments, {report.day.entries:,} entries,"
+            f" {report.day.won:,} won moved  sha256 {report.day.sha256[:16]}…"
+        )
+    if report.credit:
+        lines += _credit(report.credit)
+    if report.pay:
+        lines += _pay(report.pay)
+    if report.preview:
+        lines += ["", *_preview(report.preview), ""]
+    for file in report.emit.files if report.emit else ():
+        lines.append(
+            f"  file       {file.name}  {file.payouts:,} payouts, {file.won:,} won on {file.pay_on}"
+            f"  sha256 {file.sha256[:16]}…"
+        )
+    lines += [f"  exception  {line}" for line in report.exceptions]
+    if report.problem:
+        lines.append(f"  problem    {report.problem}")
+    return "\n".join(lines)
+
+
+def _credit(credit: CreditOutcome) -> list[str]:
+    lines = [
+        f"  cashback   {share.funder}: granted {share.granted:,}, taken back {share.taken_back:,}"
+        for share in credit.cashback
+    ]
+    lines.append(
+        f"  credited   {credit.credited:,} won to {credit.wallets:,} wallets, {credit.taken:,} taken"
+    )
+    return lines
+
+
+def _pay(pay: PayOutcome) -> list[str]:
+    lines = [
+        f"  merchants  {pay.merchants:,}: sold {pay.sold:,}, refunded {pay.refunded:,}, fees {pay.fees:,}",
+        f"  payouts    {pay.payouts:,} of {pay.paid:,} won",
+        f"  carried    {pay.carried:,} won of {pay.carried_merchants:,} merchants",
+    ]
+    if pay.held_merchants:
+        lines.append(f"  held       {pay.held:,} won of {pay.held_merchants:,} merchants without an account")
+    lines += [f"             {on.pay_on}: {on.payouts:,} payouts, {on.won:,} won" for on in pay.by_date]
+    return lines
+
+
+def _preview(lines: list[MerchantLine]) -> list[str]:
+    head = f"  {'merchant':<15} {'sales':>13} {'refunds':>11} {'fee':>9} {'carried':>11} {'pays':>13}  on"
+    body = [
+        f"  {line.merchant:<15} {line.sales:>13,} {line.refunds:>11,} {line.fee:>9,} {line.carried_in:>11,}"
+        f" {line.paid:>13,}  {line.pay_on if line.paid else f'carries {line.carried_out:,}'}"
+        for line in lines
+    ]
+    return [head, *body]
