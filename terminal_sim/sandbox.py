@@ -28,7 +28,7 @@ from terminal_sim.processes import Finished, ProgramError, Server, run_command
 PVK_TYPE: Final = "002"
 PVKI: Final = "1"
 DATABASE_STOP_S: Final = 15.0
-_SERVER_LEFTOVERS: Final = ("postmaster.pid", ".handle_pids.json", ".handle_pids.json.lock")
+_SERVER_LEFTOVERS: Final = ("postmaster.pid", ".handle_pids.json", ".handle_pids.json.lock", "log")
 
 _SWITCH_TOML: Final = """\
 # Written by dure-terminal-sim for a simulation; nothing in it guards real money.
@@ -209,7 +209,7 @@ class Sandbox:
         directory = self.directory / name
         if directory.exists():
             await asyncio.to_thread(shutil.rmtree, directory)
-        await asyncio.to_thread(shutil.copytree, self._template, directory)
+        await asyncio.to_thread(_copy_tree, self._template, directory)
         installation = ThrowAway.write(directory, hsm_port=int(self.hsm.ready["port"]))
         try:
             yield installation
@@ -246,6 +246,15 @@ def _clear_pvk(config: Path) -> Tdes:
         raise ProgramError(
             f"{config}: has no keys.pvk under the test LMK: PINs are made for it here, so use a test key"
         ) from None
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """A copy with the owners of the files: for root, the database's files belong to another user."""
+    shutil.copytree(source, target)
+    if os.geteuid() == 0:
+        for path in (source, *source.rglob("*")):
+            status = path.lstat()
+            os.chown(target / path.relative_to(source), status.st_uid, status.st_gid, follow_symlinks=False)
 
 
 async def _stop_postgres(data: Path, how: signal.Signals) -> None:

@@ -37,7 +37,10 @@ class Bonus(_Shape, frozen=True, kw_only=True):
 
 class Restriction(_Shape, frozen=True, kw_only=True):
     code: str
-    lot_kinds: list[str] = ["charged", "points"]
+    lot_kinds: tuple[str, ...] = (
+        "charged",
+        "points",
+    )
     categories: list[str] = []
     sizes: list[str] = []
     regions_not_in: list[str] = []
@@ -62,8 +65,11 @@ class Policy(_Shape, frozen=True, kw_only=True, rename={"effective_from": "from"
     limits: dict[str, int] = {}
     fee: str = "1 %"  # of every merchant, unless fee_classes say otherwise
     fee_classes: list[FeeClass] = []
-    spending_order: list[str] = ["points", "charged"]
-    cashback_basis: list[str] = ["charged"]
+    spending_order: tuple[str, ...] = (
+        "points",
+        "charged",
+    )
+    cashback_basis: tuple[str, ...] = ("charged",)
     payout_days: int = 2
     points_expiry_months: int = 60
     charged_expiry_months: int = 60
@@ -73,7 +79,7 @@ class Programme(_Shape, frozen=True, kw_only=True):
     id: str
     funders: list[str]  # in the order in which odd won are given out
     policies: list[Policy]
-    bins: list[str] = ["941061"]
+    bins: tuple[str, ...] = ("941061",)
     cutover: str = "00:00"
 
 
@@ -95,7 +101,7 @@ class Merchant(_Shape, frozen=True, kw_only=True):
     region: str = "incheon_seo"
     head_region: str = "incheon_seo"
     size: str = "small"
-    channels: list[str] = ["pos"]
+    channels: tuple[str, ...] = ("pos",)
     annual_sales: int = 200_000_000
     groups: list[str] = []
     payout_days: int | None = None
@@ -170,6 +176,7 @@ class Purchase(_Message, frozen=True, kw_only=True):
     order: str | None = None
     expiry: str | None = None
     wrong_mac: bool = False
+    stan_of: str | None = None  # takes the number of that message: the same key, perhaps other contents
     send: bool = True  # False: made and numbered, sent by a later `send`
 
 

@@ -1,5 +1,6 @@
 """What the books say, asked through the public commands and the file for the bank, as lines to compare."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
@@ -59,6 +60,11 @@ class Books:
         self.installation = installation
         self.names = names
         self.programme_id = programme_id
+        self._read: dict[str, asyncio.Task[Finished]] = {}
+
+    def look_again(self) -> None:
+        """Forgets what was read: something may have happened since."""
+        self._read.clear()
 
     def _member(self, member: str) -> tuple[str, ...]:
         return ("--programme", self.programme_id, "--member", self.names.member(member))
@@ -100,8 +106,10 @@ class Books:
         ]
 
     async def _entries(self, member: str) -> list[dict[str, Any]]:
-        shown = await self.installation.switch("entries", *self._member(member), "--json")
-        found: list[dict[str, Any]] = shown.check().json()
+        if member not in self._read:
+            shown = self.installation.switch("entries", *self._member(member), "--json")
+            self._read[member] = asyncio.create_task(shown)
+        found: list[dict[str, Any]] = (await self._read[member]).check().json()
         return found
 
     async def proof(self) -> list[Line]:
@@ -116,15 +124,17 @@ class Books:
         order = await self.installation.switch("card", act, *self._member(member), "--card-no", str(card_no))
         order.check()
 
-    async def settle(self, day: date, *, dry_run: bool) -> tuple[Finished, Settled]:
-        """Settles a date, after a preview that tells it by merchant. A dry run ends with the preview."""
+    async def settle(self, day: date, *, preview: bool, dry_run: bool) -> tuple[Finished, Settled]:
+        """Settles a date, if asked after a preview that tells it by merchant. A dry run is the preview alone."""
         arguments = ("--date", day.isoformat(), "--programme", self.programme_id, "--json")
-        finished = await self.installation.settlement("run", *arguments, "--dry-run")
-        preview = _preview(finished)
+        foreseen: dict[str, dict[str, Any]] = {}
+        if preview or dry_run:
+            finished = await self.installation.settlement("run", *arguments, "--dry-run")
+            foreseen = _preview(finished)
         if dry_run:
-            return finished, Settled(preview, [])
+            return finished, Settled(foreseen, [])
         finished = await self.installation.settlement("run", *arguments)
-        return finished, Settled(preview, self._payments(finished) if finished.code in (0, 3) else [])
+        return finished, Settled(foreseen, self._payments(finished) if finished.code in (0, 3) else [])
 
     def _payments(self, finished: Finished) -> list[Payment]:
         config = self.installation.settlement_config

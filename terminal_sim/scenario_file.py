@@ -294,7 +294,9 @@ class _Sense:
         for name in getattr(step, "terminals", ()):
             if name != words.ALL_TERMINALS:
                 self._known(line, "terminal", name, scenario.terminals, number)
-        for name in (getattr(step, "of", None), getattr(getattr(step, "expect", None), "same_as", None)):
+        expect = getattr(step, "expect", None)
+        named = getattr(step, "of", None), getattr(step, "stan_of", None), getattr(expect, "same_as", None)
+        for name in named:
             if isinstance(name, str):
                 self._known(line, "earlier message", name, self.messages, number)
         if name := getattr(step, "name", ""):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from switch.wire.framing import frame
+from switch.wire.message import decode
 from terminal_sim import scenario as words
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.processes import Finished
@@ -53,6 +54,11 @@ class Player:
         self.now: datetime = stage.scenario.start
         self.sent: dict[str, Sent] = {}
         self.settled: Settled | None = None
+        # A preview is a command of its own; most scenarios ask for nothing that only it tells.
+        self._preview_wanted = any(
+            isinstance(step, words.Assert) and (step.carried is not None or step.fees is not None)
+            for step in stage.scenario.steps
+        )
         self._connection: TerminalConnection | None = None
 
     async def play(self, tell: Callable[[Step], None] | None = None) -> None:
@@ -117,10 +123,7 @@ class Player:
         at = step.at or self.now
         match step:
             case words.Purchase():
-                options = {"pin": step.pin, "channel": step.channel, "order_id": step.order}
-                payload = terminal.purchase(at, pan, step.won, expiry=step.expiry, **options)
-                if step.wrong_mac:
-                    payload = payload[: -len(WRONG_MAC)] + WRONG_MAC.encode()
+                payload = self._purchase(step, terminal, at, pan)
             case words.Topup():
                 payload = terminal.topup(at, pan, step.won)
             case _:
@@ -129,6 +132,16 @@ class Player:
             self.sent[step.name] = Sent(terminal, payload)
         if not (isinstance(step, words.Purchase) and not step.send):
             await self._send(step, step.name, terminal, payload, step.expect)
+
+    def _purchase(self, step: words.Purchase, terminal: Terminal, at: datetime, pan: str) -> bytes:
+        options = {"pin": step.pin, "channel": step.channel, "order_id": step.order, "expiry": step.expiry}
+        last_stan = terminal.stan
+        if step.stan_of is not None:
+            terminal.stan = int(decode(self.sent[step.stan_of].payload).fields[11]) - 1
+        payload = terminal.purchase(at, pan, step.won, **options)
+        if step.stan_of is not None:
+            terminal.stan = last_stan
+        return payload[: -len(WRONG_MAC)] + WRONG_MAC.encode() if step.wrong_mac else payload
 
     async def _follow_up(self, step: words.Refund | words.Reversal | words.Repeat | words.Send) -> None:
         original = self.sent[step.of]
@@ -215,13 +228,16 @@ class Player:
         await self.books.card_order(step.act, card.member, number.index(step.card) + 1)
 
     async def _settle(self, step: words.Settle) -> None:
-        finished, self.settled = await self.books.settle(step.day, dry_run=step.dry_run)
+        finished, self.settled = await self.books.settle(
+            step.day, preview=self._preview_wanted, dry_run=step.dry_run
+        )
         if finished.code != step.exit:
             raise StepFailed(
                 step, f"settlement of {step.day}", f"exit code {step.exit}", _complaint(finished)
             )
 
     async def _assert(self, step: words.Assert) -> None:
+        self.books.look_again()
         checks: list[Awaitable[list[tuple[str, Any, Any]]]] = [
             *(self.books.wallet(member, expected) for member, expected in step.wallets.items()),
             *(self.books.entries(member, expected) for member, expected in step.entries.items()),

@@ -273,7 +273,7 @@ def _policy_lines(policy: words.Policy) -> list[str]:
     if policy.limits:
         lines += ["[policy.limits]", *_pairs(policy.limits)]
     # One class for all, unless the scenario is about classes.
-    classes = policy.fee_classes or [words.FeeClass(up_to=1_000_000_000_000, rate=policy.fee)]
+    classes = policy.fee_classes or [words.FeeClass(up_to=999_999_999_999, rate=policy.fee)]
     above = 0
     for step in classes:
         lines += ["[[policy.fee_class]]", *_pairs({"above": above, "up_to": step.up_to, "rate": step.rate})]
