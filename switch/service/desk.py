@@ -109,17 +109,18 @@ class Desk:
 
     async def _verified(self, payload: bytes, message: Message, terminal: TerminalRow) -> TerminalRow:
         """The terminal whose session key made the message's MAC."""
-        covered = payload[: message.mac_input_len]
-        if terminal.tak and await self._hsm.verify_mac(terminal.tak, covered, message.mac or ""):
-            return terminal
-        fresh = await self._directory.reload(terminal.terminal_id)
-        if (
-            fresh is not None
-            and fresh.tak
-            and fresh.tak != terminal.tak
-            and await self._hsm.verify_mac(fresh.tak, covered, message.mac or "")
-        ):
-            return fresh
+        covered, mac = payload[: message.mac_input_len], message.mac
+        if mac is not None:
+            if terminal.tak and await self._hsm.verify_mac(terminal.tak, covered, mac):
+                return terminal
+            fresh = await self._directory.reload(terminal.terminal_id)
+            if (
+                fresh is not None
+                and fresh.tak
+                and fresh.tak != terminal.tak
+                and await self._hsm.verify_mac(fresh.tak, covered, mac)
+            ):
+                return fresh
         metrics.MAC_FAILURES.inc()
         raise RefusedError("mac_failure" if terminal.tak else "terminal_not_permitted")
 
