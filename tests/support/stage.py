@@ -136,21 +136,38 @@ class Stage:
 
     def shops(self, count: int, terminals_each: int = 1) -> None:
         """Merchants, every fifth of them in the market, with their terminals."""
-        header = (
-            "merchant_id,programme,name,category,region,head_region,size,channels,opened,annual_sales,"
-            "sales_from,business_no,bank_code,account_no,account_holder,payout_days,groups"
-        ).split(",")
+        header = [
+            "merchant_id",
+            "programme",
+            "name",
+            "category",
+            "region",
+            "head_region",
+            "size",
+            "channels",
+            "opened",
+            "annual_sales",
+            "sales_from",
+            "business_no",
+            "bank_code",
+            "account_no",
+            "account_holder",
+            "payout_days",
+            "groups",
+        ]
         sales = (200_000_000, 450_000_000, 900_000_000, 2_500_000_000, 0)
 
         def row(n: int) -> Sequence[object]:
             group = "traditional_market:2025-01-01" if n % 5 == 0 else ""
             return (
-                f"SHOP{n:06d}", "seoro", f"가게 {n}", "restaurant", "incheon_seo", "incheon_seo", "small", "pos",
-                "2025-01-01", sales[n % 5] or 100_000_000, "2025-01-01", business_no(n), "004",
+                f"SHOP{n:06d}", "seoro", f"가게 {n}", "restaurant", "incheon_seo", "incheon_seo", "small",
+                "pos", "2025-01-01", sales[n % 5] or 100_000_000, "2025-01-01", business_no(n), "004",
                 f"{n:012d}", f"가게 {n}", "", group,
             )  # fmt: skip
 
-        import_merchants(self.engine, self._csv("merchants", header, (row(n) for n in range(count))), self.now())
+        import_merchants(
+            self.engine, self._csv("merchants", header, (row(n) for n in range(count))), self.now()
+        )
         self.terminals = [
             (f"T{n:04d}{t:03d}", f"SHOP{n:06d}") for n in range(count) for t in range(terminals_each)
         ]
