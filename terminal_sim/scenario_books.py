@@ -125,7 +125,7 @@ class Books:
         order.check()
 
     async def settle(self, day: date, *, preview: bool, dry_run: bool) -> tuple[Finished, Settled]:
-        """Settles a date, if asked after a preview that tells it by merchant. A dry run is the preview alone."""
+        """Settles a date, if asked after a preview by merchant; a dry run is that preview alone."""
         arguments = ("--date", day.isoformat(), "--programme", self.programme_id, "--json")
         foreseen: dict[str, dict[str, Any]] = {}
         if preview or dry_run:
