@@ -20,8 +20,8 @@ def entries_of(decision: Decision) -> list[Entry]:
         debit, credit = pair if won > 0 else pair[::-1]
         out.append(entry(debit, credit, abs(won), merchant_no=merchant, funder_no=funder))
     if decision.opened is not None:
-        lot = decision.opened
-        out.append(entry(Account.SAFEGUARDED, _LOT[lot.kind], lot.balance, lot_no=lot.lot_no))
+        lot = decision.opened  # its balance moves on with the batch; what was granted stays
+        out.append(entry(Account.SAFEGUARDED, _LOT[lot.kind], lot.granted, lot_no=lot.lot_no))
     if decision.removed is not None:
         lot_no, kind, won = decision.removed
         out.append(entry(_LOT[kind], Account.SAFEGUARDED, won, lot_no=lot_no))
