@@ -51,12 +51,17 @@ def import_funding(
         problems.raise_any()
         booked = [row for group in todo.values() for row in group]
         progress("writing", 0, len(booked))
+        dates = {
+            name: funding_store.hold_open_date(
+                connection, one.programme_no, business_date(now, one.programme.cutover)
+            )
+            for name, one in books.programmes.items()  # ascending by number, as lanes hold them
+            if name in todo
+        }
         lock_wallets(connection, ((row.bucket, row.wallet_id) for row in booked))
         for name, group in todo.items():
-            programme = books.programmes[name]
-            asked = business_date(now, programme.programme.cutover)
-            day = funding_store.hold_open_date(connection, programme.programme_no, asked)
-            funding_store.book_funding(connection, programme.programme_no, day, group)
+            programme_no = books.programmes[name].programme_no
+            funding_store.book_funding(connection, programme_no, dates[name], group)
     return report("funding", path, len(rows), len(booked), 0, sum(row.won for row in booked))
 
 

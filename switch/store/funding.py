@@ -85,7 +85,7 @@ def ensure_days(engine: Engine, first: date) -> None:
 def hold_open_date(connection: Connection, programme_no: int, business_date: date) -> date:
     """Hold the business date open for this transaction, or the next one if it is closed already.
 
-    The same lock as a lane's, and as there after the wallets': whoever closes the date waits for it.
+    The same lock as a lane's, and as there before the wallets': whoever closes the date waits for it.
     Raises NoOpenDateError.
     """
     day = business_date
@@ -111,7 +111,7 @@ def book_funding(
 ) -> None:
     """Book every row as a lot of its own and one posting of its wallet, in the order given.
 
-    Call with the wallets locked (bulk.lock_wallets) and the business date held (hold_open_date).
+    Call with the business date held (hold_open_date), then the wallets locked (bulk.lock_wallets).
     """
     standing = {
         (row[0], row[1]): (row[2], row[3])

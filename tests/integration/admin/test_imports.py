@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,23 @@ def test_subprocess_exit_codes(town: Desk) -> None:
     lost = dure("wallet", "show", "--programme", "seoro", "--member", "M-1", "--config", "/nowhere.toml")
     assert (lost.returncode, lost.stdout) == (78, "")
     assert lost.stderr.count("\n") == 1
+
+
+def test_funding_waits_for_a_date_being_closed_and_goes_to_the_next(town: Desk) -> None:
+    more = TOWN["funding"].splitlines()[0] + "\nseoro,B-9,M-1,charged,1,,2025-11-20\n"
+    path = town.file("more.csv", more)
+    today = text("SELECT to_char(now() AT TIME ZONE 'Asia/Seoul', 'YYYYMMDD')::int")
+    with town.engine.connect() as closer, ThreadPoolExecutor(1) as pool:
+        day = closer.scalar(today)
+        closer.execute(text("SELECT pg_advisory_xact_lock(1, :day)"), {"day": day})
+        booking = pool.submit(town.dure, "import", "funding", str(path))
+        time.sleep(0.5)
+        assert not booking.done()
+        closer.execute(
+            text("UPDATE programme SET closed_through = to_date(:day, 'YYYYMMDD')"), {"day": str(day)}
+        )
+        closer.commit()
+        assert booking.result(timeout=20) == 0
+    assert town.scalar(
+        "SELECT e.business_date = p.closed_through + 1 FROM entry e, programme p WHERE e.won = 1"
+    )
