@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from switch.cli.output import show_json, show_table
@@ -159,6 +158,13 @@ def proof(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         show_json(report)
     else:
-        facts = msgspec.to_builtins(report)
-        show_table("Proof", ("check", "result"), list(facts.items()))
+        balances = [(one.account, one.debit, one.credit, one.balance) for one in report.balances]
+        show_table("Balances in won", ("account", "debit", "credit", "balance"), balances)
+        checks = [(one.name, one.about, one.rows, one.broken) for one in report.checks]
+        show_table("Checks", ("check", "what must hold", "looked at", "broken"), checks)
+        for one in report.checks:
+            for example in one.examples:
+                typer.echo(f"  {one.name}: {example}")
+        verdict = "the books balance" if report.ok else "THE BOOKS DO NOT BALANCE: stop settling and look"
+        typer.echo(f"{report.entries:,} entries, {report.payments:,} payments: {verdict}")
     exit_with(0 if report.ok else EXIT_PROOF)

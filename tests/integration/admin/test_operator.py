@@ -186,6 +186,21 @@ def test_a_database_that_is_away_or_not_ready(
     assert "try again" in capsys.readouterr().err
 
 
+def test_proof_holds_after_imports_and_finds_a_changed_lot(
+    town: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert town.dure("proof") == 0
+    assert "3 entries, 0 payments: the books balance" in capsys.readouterr().out
+    town.execute("UPDATE lot SET balance = balance + 1 WHERE wallet_id = 1 AND lot_no = 1")
+    assert town.dure("proof", "--json") == 4
+    report = json.loads(capsys.readouterr().out)
+    assert not report["ok"]
+    assert "lots_equal_entries" in [one["name"] for one in report["checks"] if one["broken"]]
+    assert town.dure("proof") == 4
+    assert "THE BOOKS DO NOT BALANCE" in capsys.readouterr().out
+
+
 def test_init_makes_ready_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "switch.toml").write_text(
         '[database]\nurl = "embedded:db"\n[vault]\nkey_file = "vault.keys"\n'
