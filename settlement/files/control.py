@@ -72,7 +72,8 @@ def check(source: BinaryIO, head: Head, expected: Iterable[Expected]) -> None:
 
 def _elements(source: BinaryIO, head: Head) -> Iterable[Expected]:
     """The transfers of a file, validated while read and let go at once; its heads are checked on the way."""
-    sums: list[tuple[str, str]] = []
+    totals = 0
+    whole = False
     events = etree.iterparse(
         source, events=("end",), schema=schema(), resolve_entities=False, no_network=True, huge_tree=True
     )
@@ -84,15 +85,21 @@ def _elements(source: BinaryIO, head: Head) -> Iterable[Expected]:
             while element.getprevious() is not None:
                 del parent[0]
         elif element.tag == f"{_N}NbOfTxs":
-            sums.append(("NbOfTxs", _equal("NbOfTxs", element.text, str(head.count))))
+            _equal("NbOfTxs", element.text, str(head.count))
+            totals += 1
         elif element.tag == f"{_N}CtrlSum":
-            sums.append(("CtrlSum", _equal("CtrlSum", element.text, str(head.won))))
+            _equal("CtrlSum", element.text, str(head.won))
+            totals += 1
         elif element.tag == f"{_N}MsgId":
             _equal("MsgId", element.text, head.message_id)
+        elif element.tag == f"{_N}Document":
+            whole = True
         elif element.tag == f"{_N}ReqdExctnDt":
             _equal("ReqdExctnDt", element.findtext(f"{_N}Dt"), head.pay_on.isoformat())
-    if len(sums) != 4:
-        raise ControlError(f"the file has {len(sums)} control totals; group header and batch have two each")
+    if not whole:
+        raise ControlError("the file is cut off: its last element is not closed")
+    if totals != 4:
+        raise ControlError(f"the file has {totals} control totals; group header and batch have two each")
 
 
 def _transfer(element: Any) -> Expected:
@@ -107,10 +114,9 @@ def _transfer(element: Any) -> Expected:
     return Expected(name, int(amount.text), account, bank)
 
 
-def _equal(what: str, found: str | None, due: str) -> str:
+def _equal(what: str, found: str | None, due: str) -> None:
     if found != due:
         raise ControlError(f"{what} in the file is {found}, it must be {due}")
-    return due
 
 
 def _said(transfer: Expected) -> str:
