@@ -128,6 +128,7 @@ class ThrowAway(Installation):
         super().__init__(directory / "switch.toml", settlement_config=directory / "settlement.toml")
         self.directory = directory
         self.server: Server | None = None
+        self.hsm_pid = 0
 
     @classmethod
     def write(cls, directory: Path, *, hsm_port: int, seed: int = 1) -> Self:
@@ -168,7 +169,12 @@ class ThrowAway(Installation):
 
     async def stop_database(self, *, gently: bool = True) -> None:
         """Ends the database server of this folder. Not gently: what is thrown away need not be tidied."""
-        await _stop_postgres(self.directory / "db", signal.SIGINT if gently else signal.SIGQUIT)
+        await self.stop_database_of(self.directory, gently=gently)
+
+    @staticmethod
+    async def stop_database_of(directory: Path, *, gently: bool = True) -> None:
+        """The same for a folder that an earlier run has left."""
+        await _stop_postgres(directory / "db", signal.SIGINT if gently else signal.SIGQUIT)
 
 
 class Sandbox:
