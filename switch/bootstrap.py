@@ -139,4 +139,4 @@ async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:
 
 
 def _observe_hsm(command: str, seconds: float) -> None:
-    metrics.HSM_SECONDS.labels(command=command).observe(seconds)
+    metrics.HSM_SECONDS.observe(seconds, command)

@@ -17,7 +17,7 @@ CLOSED_RUN_MAX = 31
 """A longer run of closed days is a broken calendar, not a holiday."""
 
 
-class ImplausibleDate(ValueError):  # noqa: N818 - it says what is wrong
+class ImplausibleDate(ValueError):
     """A month and day that fit no year near today."""
 
 

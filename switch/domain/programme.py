@@ -16,7 +16,7 @@ Shares = tuple[tuple[str, int], ...]
 """(funder id, ppm) in the programme's order of funders, none of them 0; they add up to the rate."""
 
 
-class NoPolicy(LookupError):  # noqa: N818 - it says what is wrong
+class NoPolicy(LookupError):
     """An instant before the programme's first policy version."""
 
 

@@ -52,7 +52,7 @@ def record(
         wallet.wallet_id,
         wallet.seq + 1,
         request.card_no,
-        request.merchant_no,
+        request.merchant_no if original is None else original.merchant_no,
         wallet.programme_no,
         terms.policy_no if original is None else original.policy_no,
         business_day,

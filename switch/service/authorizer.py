@@ -163,7 +163,7 @@ class Lane:
     async def _isolate(self, batch: Sequence[Waiting], error: Exception) -> None:
         await self._reset()
         if len(batch) > 1:
-            metrics.BATCH_RETRIES.labels(why="failed").inc()
+            metrics.BATCH_RETRIES.inc("failed")
             half = len(batch) // 2
             await self._serve(batch[:half])
             await self._serve(batch[half:])
@@ -192,7 +192,7 @@ class Lane:
                 return await self._book([waiting.request for waiting in batch])
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 await self._books.close()
-                metrics.BATCH_RETRIES.labels(why="database").inc()
+                metrics.BATCH_RETRIES.inc("database")
                 oldest = loop.time() - min(waiting.since for waiting in batch)
                 if oldest > self._limits.give_up_s or self._stopping:
                     log.error("the books do not answer", lane=self._number, error=type(error).__name__)
@@ -229,12 +229,12 @@ class Lane:
             if loaded.epoch != reference.epoch:
                 await self._books.rollback()
                 await self._holder.refresh()
-                metrics.BATCH_RETRIES.labels(why="reference").inc()
+                metrics.BATCH_RETRIES.inc("reference")
                 continue
             if any(day <= loaded.closed_through.get(p, 0) for p, day in business_days.items()):
                 await self._books.rollback()
                 closed = loaded.closed_through
-                metrics.BATCH_RETRIES.labels(why="closed").inc()
+                metrics.BATCH_RETRIES.inc("closed")
                 continue
             await self._load_rest(requests, loaded)
             return loaded, business_days

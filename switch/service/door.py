@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 from switch.domain.calendar import ImplausibleDate, day_of_date, infer_year
@@ -125,5 +126,10 @@ class Door:
 
 def _rrn(day: int, time: int, stan: int) -> str:
     """DE37 in its usual form YDDDhhnnnnnn: year's last digit, day of the year, hour, STAN."""
+    return f"{_rrn_day(day)}{time // 10_000:02d}{stan:06d}"
+
+
+@lru_cache(maxsize=1024)
+def _rrn_day(day: int) -> str:
     ordinal = date(day // 10_000, day // 100 % 100, day % 100).timetuple().tm_yday
-    return f"{day // 10_000 % 10}{ordinal:03d}{time // 10_000:02d}{stan:06d}"
+    return f"{day // 10_000 % 10}{ordinal:03d}"

@@ -1,6 +1,8 @@
 """What the switch counts. Names follow Prometheus' conventions; seconds are histograms."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
+
+from switch.service.tally import Counter, Histogram
 
 _FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -10,18 +12,18 @@ CONNECTIONS_DROPPED = Counter("dure_connections_dropped_total", "Connections clo
 IN_FLIGHT = Gauge("dure_requests_in_flight", "Requests being worked on")
 ANSWERS = Counter("dure_answers_total", "Answers sent", ["mti", "code"])
 LATE = Counter("dure_answers_undeliverable_total", "Answers whose connection had gone")
-REQUEST_SECONDS = Histogram("dure_request_seconds", "From the last byte in to the answer out", buckets=_FINE)
+REQUEST_SECONDS = Histogram("dure_request_seconds", "From the last byte in to the answer out", _FINE)
 
 BATCHES = Counter("dure_batches_total", "Batches committed")
-BATCH_SIZE = Histogram("dure_batch_size", "Requests in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 96, 128))
-BATCH_SECONDS = Histogram("dure_batch_seconds", "From BEGIN to the durable commit", buckets=_FINE)
+BATCH_SIZE = Histogram("dure_batch_size", "Requests in a batch", (1, 2, 4, 8, 16, 32, 64, 96, 128))
+BATCH_SECONDS = Histogram("dure_batch_seconds", "From BEGIN to the durable commit", _FINE)
 BATCH_RETRIES = Counter("dure_batch_retries_total", "Batches begun again", ["why"])
 QUEUE = Gauge("dure_lane_queue", "Requests waiting for a lane", ["lane"])
 REPEATS = Counter("dure_repeats_total", "Repeats answered from the stored result")
 DIFFERING_REPEATS = Counter("dure_repeats_differing_total", "Same key with other contents: look into it")
 EXCEPTIONS = Counter("dure_exceptions_total", "Acknowledged, but an operator must look at it")
 
-HSM_SECONDS = Histogram("dure_hsm_seconds", "HSM commands", ["command"], buckets=_FINE)
+HSM_SECONDS = Histogram("dure_hsm_seconds", "HSM commands", _FINE, "command")
 HSM_FAILURES = Counter("dure_hsm_failures_total", "HSM commands without an answer")
 MAC_FAILURES = Counter("dure_mac_failures_total", "Messages with a wrong MAC")
 CARD_LOOKUPS = Counter("dure_card_lookups_total", "Cards looked up in the books, not in memory")

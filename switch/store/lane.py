@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import TupleRow
 
@@ -20,6 +21,7 @@ from switch.domain.wallet import Card, Lot, MonthUsage, Wallet
 from switch.ledger.postings import entries_of
 from switch.store import lane_sql as sql
 from switch.store.arrays import (
+    Packed,
     bools,
     dates,
     int2s,
@@ -295,71 +297,71 @@ def _writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
 
 
 def _payment_columns(rows: Sequence[Stored]) -> tuple[Any, ...]:
-    keys = [row.key for row in rows]
-    return (
-        int2s([k.bucket for k in keys]),
-        dates([k.local_day for k in keys]),
-        int4s([k.local_time for k in keys]),
-        texts([k.terminal_id for k in keys]),
-        int4s([k.stan for k in keys]),
-        int2s([k.kind for k in keys]),
-        int8s([r.wallet_id for r in rows]),
-        int4s([r.seq for r in rows]),
-        int2s([r.card_no for r in rows]),
-        int4s([r.merchant_no for r in rows]),
-        int2s([r.programme_no for r in rows]),
-        int4s([r.policy_no for r in rows]),
-        dates([r.business_day for r in rows]),
-        texts([r.transmission for r in rows]),
-        int8s([r.content for r in rows]),
-        int8s([r.amount for r in rows]),
-        int8s([r.approved for r in rows]),
-        int2s([r.outcome for r in rows]),
-        int2s([r.reason for r in rows]),
-        texts([r.approval for r in rows]),
-        texts([r.rrn for r in rows]),
-        texts([r.channel for r in rows]),
-        int8s([r.basis for r in rows]),
-        int4s([r.usage_month for r in rows]),
-        int8s([r.usage_before for r in rows]),
-        int8s([r.cashback for r in rows]),
-        int8s([r.ledger_after for r in rows]),
-        int8s([r.available_after for r in rows]),
-        int8s([r.returned for r in rows]),
-        int4s([r.original_seq for r in rows]),
-        raw_texts([r.detail for r in rows]),
-    )
+    """One packed array a column, in the table's order: the key, then Stored's fields as declared."""
+    keys = zip(*map(astuple, [row.key for row in rows]), strict=True)
+    rest = zip(*[astuple(row)[1:] for row in rows], strict=True)
+    packed = [pack(column) for pack, column in zip(_PACK_KEY, keys, strict=True)]
+    packed += [pack(column) for pack, column in zip(_PACK_STORED, rest, strict=True)]
+    return tuple(packed)
+
+
+_PACK_KEY: tuple[Callable[[Sequence[Any]], Packed], ...] = (int2s, dates, int4s, texts, int4s, int2s)
+_PACK_STORED: tuple[Callable[[Sequence[Any]], Packed], ...] = (
+    int8s,  # wallet_id
+    int4s,  # seq
+    int2s,  # card_no
+    int4s,  # merchant_no
+    int2s,  # programme_no
+    int4s,  # policy_no
+    dates,  # business_day
+    texts,  # transmission
+    int8s,  # content
+    int8s,  # amount
+    int8s,  # approved
+    int2s,  # outcome
+    int2s,  # reason
+    texts,  # approval
+    texts,  # rrn
+    texts,  # channel
+    int8s,  # basis
+    int4s,  # usage_month
+    int8s,  # usage_before
+    int8s,  # cashback
+    int8s,  # ledger_after
+    int8s,  # available_after
+    int8s,  # returned
+    int4s,  # original_seq
+    raw_texts,  # detail
+)
 
 
 def _add_entries(out: Statements, decisions: Sequence[Decision]) -> None:
-    lines = [
-        (decision.stored, line, entry)
-        for decision in decisions
-        for line, entry in enumerate(entries_of(decision), start=1)
-    ]
+    lines: list[tuple[Any, ...]] = []
+    for decision in decisions:
+        row = decision.stored
+        head = (row.key.bucket, row.business_day, row.wallet_id, row.seq)
+        for number, entry in enumerate(entries_of(decision), start=1):
+            lines.append((*head, number, row.programme_no, *astuple(entry)))
     if not lines:
         return
-    rows = [line[0] for line in lines]
-    entries = [line[2] for line in lines]
-    out.append(
-        (
-            sql.INSERT_ENTRIES,
-            (
-                int2s([r.key.bucket for r in rows]),
-                dates([r.business_day for r in rows]),
-                int8s([r.wallet_id for r in rows]),
-                int4s([r.seq for r in rows]),
-                int2s([line[1] for line in lines]),
-                int2s([r.programme_no for r in rows]),
-                int2s([e.debit for e in entries]),
-                int2s([e.credit for e in entries]),
-                int8s([e.won for e in entries]),
-                int4s([e.lot_no for e in entries]),
-                int4s([e.merchant_no for e in entries]),
-                int2s([e.funder_no for e in entries]),
-            ),
-        )
-    )
+    columns = zip(*lines, strict=True)
+    out.append((sql.INSERT_ENTRIES, tuple(pack(c) for pack, c in zip(_PACK_ENTRY, columns, strict=True))))
+
+
+_PACK_ENTRY: tuple[Callable[[Sequence[Any]], Packed], ...] = (
+    int2s,  # bucket
+    dates,  # business_date
+    int8s,  # wallet_id
+    int4s,  # seq
+    int2s,  # line
+    int2s,  # programme_no
+    int2s,  # debit
+    int2s,  # credit
+    int8s,  # won
+    int4s,  # lot_no
+    int4s,  # merchant_no
+    int2s,  # funder_no
+)
 
 
 def _add_lots(out: Statements, decisions: Sequence[Decision], loaded: Loaded) -> None:

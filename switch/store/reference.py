@@ -36,6 +36,7 @@ class Reference(msgspec.Struct):
     merchants: dict[int, Merchant]
     merchant_no: dict[str, int]
     programme_of: dict[int, int]  # merchant_no → programme_no
+    starts: dict[int, list[tuple[int, int]]]  # programme_no → (yyyymmddhhmmss, policy_no), newest first
     terms_known: dict[tuple[int, int, int, str], Terms] = {}
 
     def terms(self, programme_no: int, merchant_no: int, day: int, time: int, channel: str) -> Terms:
@@ -43,8 +44,11 @@ class Reference(msgspec.Struct):
 
         Raises NoPolicy before the programme's first version.
         """
-        policy = self.programmes[programme_no].policy_at(_instant(day, time))
-        return self.terms_of(self.policy_no[programme_no, policy.version], merchant_no, day, channel)
+        moment = day * 1_000_000 + time
+        for start, policy_no in self.starts[programme_no]:
+            if start <= moment:
+                return self.terms_of(policy_no, merchant_no, day, channel)
+        raise NoPolicy(f"programme {programme_no} has no rules for {day}")
 
     def terms_of(self, policy_no: int, merchant_no: int, day: int, channel: str) -> Terms:
         """What held for a payment under a given policy version. Raises UnknownReferenceError."""
@@ -78,16 +82,10 @@ class Reference(msgspec.Struct):
         return terms
 
 
-def _instant(day: int, time: int) -> datetime:
-    return datetime(
-        day // 10_000,
-        day // 100 % 100,
-        day % 100,
-        time // 10_000,
-        time // 100 % 100,
-        time % 100,
-        tzinfo=SEOUL,
-    )
+def _moment(instant: datetime) -> int:
+    """yyyymmddhhmmss in Korean time: policies are found by comparing numbers, once a payment."""
+    local = instant.astimezone(SEOUL)
+    return day_of_date(local) * 1_000_000 + local.hour * 10_000 + local.minute * 100 + local.second
 
 
 def load_reference(engine: Engine) -> Reference:
@@ -149,6 +147,17 @@ def load_reference(engine: Engine) -> Reference:
         merchants=merchants,
         merchant_no={m.merchant_id: number for number, m in merchants.items()},
         programme_of=programme_of,
+        starts={
+            programme_no: sorted(
+                (
+                    (_moment(policy.effective_from), number)
+                    for number, (owner, policy) in policies.items()
+                    if owner == programme_no
+                ),
+                reverse=True,
+            )
+            for programme_no in programmes
+        },
     )
 
 
