@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import csv
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -215,7 +216,7 @@ def demo(
     """
     from terminal_sim.town import play_demo
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=100)
     if not _finish(play_demo(directory, seed=seed, payments=payments, keep=keep, console=console)):
         raise typer.Exit(EXIT_FAILED)
 

@@ -248,7 +248,8 @@ def _summary(
     outbox: Path,
 ) -> Summary:
     journals = count_journals(plan, day)
-    problems = disagreements(journals, preview["preview"])
+    credit, pay = settled["credit"] or {}, settled["pay"] or {}
+    problems = disagreements(journals, preview["preview"], credit.get("cashback", []))
     problems += [f"settlement: {line}" for line in settled["exceptions"]]
     if settled["problem"]:
         problems.append(f"settlement: {settled['problem']}")
@@ -257,7 +258,6 @@ def _summary(
     unanswered = sum(message.reply is None or message.reply.mac_ok is False for message in day)
     if unanswered:
         problems.append(f"{unanswered} messages without a right answer")
-    credit, pay = settled["credit"] or {}, settled["pay"] or {}
     files = (settled["emit"] or {}).get("files", [])
     return Summary(
         programme=PROGRAMME,

@@ -178,7 +178,7 @@ def _members(rng: random.Random, count: int) -> tuple[TownMember, ...]:
     members: list[TownMember] = []
     for number in range(1, count + 1):
         empty = rng.randrange(100) < 4
-        charged = 0 if empty else _spread(rng, 190_000) // 1_000 * 1_000 + 10_000
+        charged = 0 if empty else _spread(rng, 240_000) // 1_000 * 1_000 + 10_000
         points = _spread(rng, 6_000) if rng.randrange(100) < 45 else 0
         members.append(
             TownMember(

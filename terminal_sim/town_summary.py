@@ -20,7 +20,7 @@ from terminal_sim.town_play import Message
 
 APPROVED: Final = "00"
 REASONS: Final = {
-    "12": "not possible (its reversal came first)",
+    "12": "its reversal came first",
     "14": "unknown card",
     "51": "not enough money",
     "55": "wrong PIN",
@@ -35,8 +35,8 @@ REASONS: Final = {
 LABELS: Final = {
     "purchase": "purchases",
     "repeat": "repeats (0201)",
-    "reversal": "reversals after a time-out (0420)",
-    "reversal_first": "reversals that overtook their payment",
+    "reversal": "reversals (0420)",
+    "reversal_first": "  ahead of their payment",
     "cancel": "cancels (0400)",
     "refund": "refunds",
     "topup": "top-ups",
@@ -138,8 +138,10 @@ def _gives_back(message: Message) -> bool:
     return False
 
 
-def disagreements(journals: Journals, preview: Sequence[dict[str, Any]]) -> list[str]:
-    """Shops whose terminals saw other sums than the books, by the settlement's preview by merchant."""
+def disagreements(
+    journals: Journals, preview: Sequence[dict[str, Any]], cashback: Sequence[dict[str, Any]]
+) -> list[str]:
+    """Where terminals and books differ: by merchant (the settlement's preview), and in cashback."""
     books = {line["merchant"]: (line["sales"], line["refunds"]) for line in preview}
     found = []
     for merchant, seen in journals.merchants.items():
@@ -150,6 +152,11 @@ def disagreements(journals: Journals, preview: Sequence[dict[str, Any]]) -> list
                 f"the books {sales:,} and {refunds:,}"
             )
     found += [f"{merchant}: in the books, but no terminal served it" for merchant in books]
+    granted = sum(share["granted"] for share in cashback)
+    if granted != journals.cashback_told:
+        found.append(
+            f"the terminals told {journals.cashback_told:,} won of cashback, granted are {granted:,}"
+        )
     repeats = sum(journals.answers.get("repeat", {}).values())
     if journals.repeats_alike != repeats:
         found.append(f"{repeats - journals.repeats_alike} repeats were answered unlike their payment")
@@ -165,7 +172,7 @@ def show(console: Console, summary: Summary) -> None:
         (f"{size}, {summary.messages:,} messages", "dim"),
     )
     parts: list[RenderableType] = [head, "", _answers(summary), "", _money(summary), "", _payouts(summary)]
-    console.print(Padding(Group(*parts), (1, 0, 0, 1)))
+    console.print(Padding(Group(*parts), (1, 0, 1, 1), expand=False))
     for file in summary.bank_files:
         console.print(f" bank file   {file['path']}", soft_wrap=True, highlight=False)
         console.print(f" sha256      {file['sha256']}", soft_wrap=True, highlight=False)
