@@ -138,6 +138,11 @@ def _ref(original: Stored) -> dict[str, int]:
     return {"day": original.key.local_day, "seq": original.seq}
 
 
+def _today(request: Request, business_day: int) -> int:
+    """The day (yyyymmdd) on which money comes back: a reversal carries the day of its original."""
+    return max(request.key.local_day, business_day)
+
+
 def _give_back(
     request: Request,
     wallet: Wallet,
@@ -148,7 +153,8 @@ def _give_back(
     credited_through: int,
 ) -> Decision:
     """Return `amount` won (0 < amount ≤ what is left) of a purchase."""
-    back = _work_out(wallet, terms, original, amount, request.key.local_day, credited_through)
+    today = _today(request, business_day)
+    back = _work_out(wallet, terms, original, amount, today, credited_through)
     returned = original.returned + amount
     whole = returned == original.approved
     left, kept = back.basis_left
@@ -170,7 +176,7 @@ def _give_back(
         Outcome.APPROVED,
         "approved",
         approved=amount,
-        after=balances(wallet, terms, request.key.local_day, back.changes),
+        after=balances(wallet, terms, today, back.changes),
         basis=kept - left,
         usage_before=original.usage_before,
         cashback=-back.taken_total,
@@ -293,7 +299,7 @@ def _reverse_topup(
         Outcome.APPROVED,
         "approved",
         approved=amount,
-        after=balances(wallet, terms, request.key.local_day, ((lot.lot_no, -amount),)),
+        after=balances(wallet, terms, _today(request, business_day), ((lot.lot_no, -amount),)),
         original=original,
         detail=encode_detail(Detail(original=_ref(original), returned=(0, amount), lot_no=lot.lot_no)),
     )
@@ -340,7 +346,7 @@ def _reverse_refund(
         Outcome.APPROVED,
         "approved",
         approved=amount,
-        after=balances(wallet, terms, request.key.local_day, changes),
+        after=balances(wallet, terms, _today(request, business_day), changes),
         basis=-original.basis,
         usage_before=original.usage_before,
         cashback=-original.cashback,

@@ -121,6 +121,7 @@ def reference(limits: Limits = Limits()) -> Reference:  # noqa: B008
         merchants=dict(MERCHANTS),
         merchant_no={m.merchant_id: n for n, m in MERCHANTS.items()},
         programme_of=dict.fromkeys(MERCHANTS, PROGRAMME_NO),
+        starts={PROGRAMME_NO: [(20260701_000000, 2), (20260101_000000, 1)]},
     )
 
 

@@ -1,0 +1,115 @@
+"""Random days through the pure core, against the model. A failure prints its seed; run it alone with -k."""
+
+from typing import Any
+
+import pytest
+
+from switch.domain.payment import Outcome
+from switch.domain.reasons import BY_NUMBER
+from switch.domain.request import Request, Stored
+from switch.ledger.chart import Account
+from switch.service.batch import Answer
+from tests.unit.decide import world
+from tests.unit.decide.books import Books
+from tests.unit.decide.model import Model
+from tests.unit.decide.sequences import LIMITS, Night, sequence, wallets
+
+ACCOUNTS = {
+    "safeguarded": Account.SAFEGUARDED,
+    "funder": Account.FUNDER_DUE,
+    "owed": Account.MEMBER_RECEIVABLE,
+    "charged": Account.CARD_MONEY,
+    "points": Account.POINTS,
+    "accrued": Account.CASHBACK_ACCRUED,
+    "merchant": Account.MERCHANT_PAYABLE,
+    "treasury": Account.TREASURY_RETURN,
+}
+
+
+def told(stored: Stored) -> tuple[object, ...]:
+    """All of a stored payment that its repeats are answered with."""
+    after = (stored.ledger_after, stored.available_after)
+    return (stored.reason, stored.approval, stored.rrn, stored.cashback, after, stored.business_day)
+
+
+@pytest.mark.parametrize("start", range(0, 320, 40))
+def test_random_days_agree_with_the_model(start: int) -> None:
+    for seed in range(start, start + 40):
+        try:
+            play(seed)
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
+
+
+def play(seed: int) -> None:
+    members = wallets(seed, 3)
+    model = Model(members)
+    opening = {(w.wallet_id, lot.lot_no): lot.balance for w in members.values() for lot in w.lots.values()}
+    books = Books(members, world.reference(LIMITS))
+    first: dict[object, tuple[object, ...]] = {}
+    today = 20260629
+    for act in sequence(seed, wallet_count=3, requests_a_day=24):
+        if isinstance(act, Night):
+            books.night(act)
+            model.night(act)
+            today = act.booked_on
+        else:
+            compare(act, books.request(act, today), model.request(act, today), first)
+        compare_wallets(books, model)
+    compare_accounts(books, model, opening)
+
+
+def compare(
+    request: Request, answer: Answer, expected: dict[str, Any], first: dict[object, tuple[object, ...]]
+) -> None:
+    stored = answer.stored
+    assert BY_NUMBER[stored.reason].name == expected["reason"], request
+    assert answer.differs == (request.content != expected["request"].content)
+    assert stored.approved == expected["approved"]
+    assert (stored.cashback, stored.basis) == (expected["cashback"], expected["basis"]), request
+    assert first.setdefault(request.key, told(stored)) == told(stored), "a repeat got another answer"
+    if not answer.repeated and expected["reason"] == "approved":
+        assert (stored.ledger_after, stored.available_after) == expected["after"], request
+
+
+def compare_wallets(books: Books, model: Model) -> None:
+    for number, wallet in books.wallets.items():
+        expected = model.wallets[number]
+        assert {no: lot.balance for no, lot in wallet.lots.items()} == {
+            no: lot["won"] for no, lot in expected["lots"].items()
+        }
+        assert min(lot.balance for lot in wallet.lots.values()) >= 0
+        assert wallet.receivable == expected["owed"]
+        for month, usage in expected["usage"].items():
+            counted = wallet.usage_of(month)
+            assert (counted.spent, counted.basis, counted.topup) == tuple(usage.values())
+            assert min(usage.values()) >= 0
+        assert wallet.day_spent == expected["days"][expected["latest"]]
+        assert {no: card.pin_tries for no, card in wallet.cards.items()} == {
+            no: expected["tries"][no] for no in wallet.cards
+        }
+
+
+def compare_accounts(books: Books, model: Model, opening: dict[tuple[int, int], int]) -> None:
+    for stored in books.stored.values():
+        known = model.payments[stored.key]
+        assert (0 <= stored.returned <= stored.approved) and stored.returned == known["returned"]
+        assert (stored.outcome == Outcome.RETURNED) == (0 < stored.approved == stored.returned)
+    accounts = books.accounts()
+    assert sum(accounts.values()) == 0
+    expected = {(ACCOUNTS[name], part): won for (name, part), won in model.accounts.items() if won}
+    assert {at: won for at, won in accounts.items() if won} == expected
+    sums = books.lots()
+    for number, wallet in books.wallets.items():
+        for no, lot in wallet.lots.items():
+            assert lot.balance == opening.get((number, no), 0) + sums[number, no]
+        assert accounts[Account.MEMBER_RECEIVABLE, number] == wallet.receivable
+    seqs: dict[int, set[int]] = {}
+    for stored in books.stored.values():
+        seqs.setdefault(stored.wallet_id, set()).add(stored.seq)
+    for line in books.lines:
+        seqs.setdefault(line.wallet_id, set()).add(line.seq)
+    for number, found in seqs.items():
+        last = books.wallets[number].seq
+        assert found == set(range(last - len(found) + 1, last + 1)), "posting numbers have a gap"
