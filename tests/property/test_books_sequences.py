@@ -7,12 +7,12 @@ import pytest
 from switch.domain.payment import Outcome
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import Request, Stored
-from switch.ledger.chart import Account
+from switch.ledger.chart import ALLOWED, Account
 from switch.service.batch import Answer
 from tests.unit.decide import world
 from tests.unit.decide.books import Books
 from tests.unit.decide.model import Model
-from tests.unit.decide.sequences import LIMITS, Night, sequence, wallets
+from tests.unit.decide.sequences import LIMITS, Day, Night, sequence, wallets
 
 ACCOUNTS = {
     "safeguarded": Account.SAFEGUARDED,
@@ -48,16 +48,54 @@ def play(seed: int) -> None:
     opening = {(w.wallet_id, lot.lot_no): lot.balance for w in members.values() for lot in w.lots.values()}
     books = Books(members, world.reference(LIMITS))
     first: dict[object, tuple[object, ...]] = {}
-    today = 20260629
+    today = 0
     for act in sequence(seed, wallet_count=3, requests_a_day=24):
         if isinstance(act, Night):
             books.night(act)
             model.night(act)
-            today = act.booked_on
+        elif isinstance(act, Day):
+            today = act.day
         else:
             compare(act, books.request(act, today), model.request(act, today), first)
         compare_wallets(books, model)
     compare_accounts(books, model, opening)
+
+
+# What a few hundred random days must have met, or they prove less than they seem to.
+MET = {
+    *(
+        "approved",
+        "card_expired",
+        "wrong_pin",
+        "pin_tries_exceeded",
+        "merchant_closed",
+        "merchant_restricted",
+    ),
+    *("insufficient_funds", "over_payment_limit", "over_day_limit", "over_month_limit", "over_topup_limit"),
+    *("over_holding_limit", "original_not_found", "original_not_approved", "over_remaining"),
+    *("reversed_before", "acknowledged", "exception"),
+}
+
+
+def test_the_random_days_reach_every_reason_and_every_kind_of_entry() -> None:
+    reasons: set[str] = set()
+    pairs: set[tuple[Account, Account]] = set()
+    for seed in range(120):
+        books = Books(wallets(seed, 3), world.reference(LIMITS))
+        today = 0
+        for act in sequence(seed, wallet_count=3, requests_a_day=24):
+            if isinstance(act, Night):
+                books.night(act)
+            elif isinstance(act, Day):
+                today = act.day
+            else:
+                books.request(act, today)
+        reasons |= {BY_NUMBER[stored.reason].name for stored in books.stored.values()}
+        pairs |= {(line.entry.debit, line.entry.credit) for line in books.lines}
+    assert reasons >= MET
+    booked_elsewhere = {Account.FEE_INCOME, Account.PAYOUT_SENT}
+    expected = {pair for pair in ALLOWED if not booked_elsewhere & set(pair)}
+    assert pairs == expected - {(Account.FUNDER_DUE, Account.POINTS)}, "granted points come by file"
 
 
 def compare(

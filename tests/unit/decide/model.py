@@ -269,7 +269,11 @@ class Model:
                 self._move(("accrued", wallet_id), ("owed", wallet_id), paid)
                 if net > paid:
                     lots = w["lots"].items()
-                    match = [n for n, lot in lots if (lot["kind"], lot["till"], lot["of"]) == ("points", expires, 0)]
+                    match = [
+                        n
+                        for n, lot in lots
+                        if (lot["kind"], lot["till"], lot["of"]) == ("points", expires, 0)
+                    ]
                     no = match[0] if match else max(w["lots"]) + 1
                     w["lots"].setdefault(no, {"kind": "points", "won": 0, "till": expires, "of": 0})
                     self._lot(w, wallet_id, no, net - paid, ("accrued", wallet_id))

@@ -17,7 +17,7 @@ from tests.unit.decide import world
 
 DAYS = (20260629, 20260630, 20260701, 20260702, 20260703)
 LIMITS = Limits(
-    payment_max=250_000, day_max=600_000, month_max=1_300_000, topup_month_max=400_000, holding_max=900_000
+    payment_max=250_000, day_max=270_000, month_max=400_000, topup_month_max=250_000, holding_max=560_000
 )
 POINTS_EXPIRE = {202606: 20310630, 202607: 20310731}
 """The last day of points by the month in which they were earned."""
@@ -30,7 +30,13 @@ class Night(msgspec.Struct, frozen=True):
     booked_on: int
 
 
-Act = Request | Night
+class Day(msgspec.Struct, frozen=True):
+    """A business date (yyyymmdd) begins."""
+
+    day: int
+
+
+Act = Request | Night | Day
 
 
 def wallets(seed: int, count: int) -> dict[int, Wallet]:
@@ -97,9 +103,10 @@ class _Writer:
 
     def purchase(self, wallet_id: int) -> Request:
         draw = self.draw
-        amount = draw.choice(
-            (draw.randint(1, 400), draw.randint(1, 40_000), draw.randint(20_000, 130_000), 260_000)
-        )
+        amount = draw.choices(
+            (draw.randint(1, 400), draw.randint(1, 40_000), draw.randint(20_000, 190_000), 260_000),
+            (5, 8, 8, 1),
+        )[0]
         merchant = draw.choices(
             (world.PLAIN, world.MARKET, world.LIQUOR, world.DEPARTMENT, world.GONE), (8, 4, 1, 1, 1)
         )[0]
@@ -129,7 +136,9 @@ class _Writer:
         if dice < 0.84:
             bought = [r for r in sent[-14:] if r.key.kind == Kind.PURCHASE] or [draw.choice(sent)]
             of = draw.choice(bought)
-            amount = draw.choice((of.amount, max(1, of.amount // 2), draw.randint(1, of.amount + 1)))
+            amount = draw.choice(
+                (of.amount, max(1, of.amount // 2), draw.randint(1, of.amount + 1), draw.randint(1, 12))
+            )
             merchant = of.merchant_no if draw.random() < 0.95 else world.MARKET
             return [self.request(Kind.REFUND, wallet_id, amount, merchant, of)]
         able = [r for r in sent[-10:] if r.key.kind != Kind.REVERSAL] or [self.purchase(wallet_id)]
@@ -139,15 +148,18 @@ class _Writer:
 
 
 def sequence(seed: int, *, wallet_count: int, requests_a_day: int) -> Iterator[Act]:
-    """Five days of requests, each but the last followed by its night. The same seed, the same acts."""
+    """Five days of requests; the night of each falls into the next one. The same seed, the same acts."""
     writer = _Writer(seed, range(1, wallet_count + 1))
     for number, day in enumerate(DAYS):
         writer.today = day
+        yield Day(day)
         done = 0
+        night = writer.draw.choice((0, requests_a_day // 2)) if number else requests_a_day * 2
         while done < requests_a_day:
+            if done >= night:
+                yield Night(DAYS[number - 1], day)
+                night = requests_a_day * 2
             for request in writer.acts():
                 writer.sent[request.wallet_id].append(request)
                 done += 1
                 yield request
-        if number + 1 < len(DAYS):
-            yield Night(day, DAYS[number + 1])

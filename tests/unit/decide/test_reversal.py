@@ -13,7 +13,9 @@ def why(stored: Stored) -> str:
 
 
 def test_a_reversal_that_comes_after_the_lot_expired_sends_its_part_to_the_funder() -> None:
-    till = Till(wallet(charged(1, 50_000), points(2, 3_000, expires=20260610, funder_no=CITY), points_on=True))
+    till = Till(
+        wallet(charged(1, 50_000), points(2, 3_000, expires=20260610, funder_no=CITY), points_on=True)
+    )
     bought = till.send(Kind.PURCHASE, 10_000, day=20260610)
     done = till.send(Kind.REVERSAL, 10_000, day=20260610, booked=20260611, of=bought)
     assert till.last.treasury == ((CITY, 3_000),)
@@ -23,7 +25,9 @@ def test_a_reversal_that_comes_after_the_lot_expired_sends_its_part_to_the_funde
 
 
 def test_on_its_last_day_a_lot_still_takes_its_money_back() -> None:
-    till = Till(wallet(charged(1, 50_000), points(2, 3_000, expires=20260610, funder_no=CITY), points_on=True))
+    till = Till(
+        wallet(charged(1, 50_000), points(2, 3_000, expires=20260610, funder_no=CITY), points_on=True)
+    )
     bought = till.send(Kind.PURCHASE, 10_000, day=20260610)
     till.send(Kind.REVERSAL, 10_000, day=20260610, of=bought)
     assert till.last.treasury == ()
