@@ -129,13 +129,14 @@ class Desk:
     ) -> dict[int, str]:
         """The reply of a payment or reversal whose MAC is good; refusals are MACed like approvals."""
         try:
-            self._door.check(request, terminal)
+            today = self._now().date()
+            self._door.check(request, terminal, today)
             card = await self._directory.card(request.pan)
             if card is None:
                 raise RefusedError("unknown_card")
             self._door.check_card(request, card)
             pin = await self._pin(request, card, terminal)
-            answer = await self._authorizer.submit(self._door.admit(request, card, pin))
+            answer = await self._authorizer.submit(self._door.admit(request, card, pin, today))
         except RefusedError as refused:
             return reply_fields(message, code=REASONS[refused.reason].code)
         if answer.differs:

@@ -1,7 +1,6 @@
 """The door: what can be refused without looking at the wallet, and the request that goes on to the lane."""
 
-from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -35,13 +34,12 @@ class RefusedError(Exception):
 class Door:
     """Checks messages against reference data, and makes the lane's request of them."""
 
-    def __init__(self, holder: ReferenceHolder, now: Callable[[], datetime], *, local_days_back: int) -> None:
+    def __init__(self, holder: ReferenceHolder, *, local_days_back: int) -> None:
         self._holder = holder
-        self._now = now
         self._days_back = local_days_back
         self._days: dict[tuple[int, date, int], int] = {}
 
-    def check(self, request: Payment | Reversal, terminal: TerminalRow) -> None:
+    def check(self, request: Payment | Reversal, terminal: TerminalRow, today: date) -> None:
         """Refuse what no wallet could make right. Raises RefusedError."""
         reversal = isinstance(request, Reversal)
         if not terminal.signed_on and not reversal:
@@ -52,7 +50,8 @@ class Door:
         merchant_no = reference.merchant_no.get(request.merchant_id)
         if merchant_no is None or merchant_no != terminal.merchant_no:
             raise RefusedError("unknown_merchant")
-        day = self._local_day(request.local_mmdd, _ORIGINAL_DAYS_MAX if reversal else self._days_back)
+        back = _ORIGINAL_DAYS_MAX if reversal else self._days_back
+        day = self._local_day(request.local_mmdd, today, back)
         try:
             programme_no = reference.programme_of[merchant_no]
             channel = "pos" if isinstance(request, Reversal) else request.channel
@@ -66,7 +65,7 @@ class Door:
         if reference.programme_of[reference.merchant_no[request.merchant_id]] != card.programme_no:
             raise RefusedError("other_programme")
 
-    def admit(self, request: Payment | Reversal, card: CardRef, pin: PinCheck) -> LaneRequest:
+    def admit(self, request: Payment | Reversal, card: CardRef, pin: PinCheck, today: date) -> LaneRequest:
         """The request as a lane takes it. `check` and `check_card` must have passed."""
         if isinstance(request, Reversal):
             kind, channel, days_back = Kind.REVERSAL, "pos", _ORIGINAL_DAYS_MAX
@@ -80,10 +79,10 @@ class Door:
         if request.original is not None:
             ref = request.original
             asked = KIND[request.kind] if kind == Kind.REVERSAL else Kind.PURCHASE
-            day = self._local_day(int(ref.transmission[:4]), _ORIGINAL_DAYS_MAX)
+            day = self._local_day(int(ref.transmission[:4]), today, _ORIGINAL_DAYS_MAX)
             original = OriginalRef(ref.stan, ref.transmission, asked, request.terminal_id, day)
             named = f"{ref.mti[:3]}{ref.stan}/{ref.transmission}/{asked}"
-        day = self._local_day(request.local_mmdd, days_back)
+        day = self._local_day(request.local_mmdd, today, days_back)
         key = PaymentKey(card.bucket, day, request.local_time, request.terminal_id, request.stan, kind)
         # What a repeat may not change. The card is named by its place in the books, never by its PAN.
         told = (
@@ -108,9 +107,8 @@ class Door:
             original=original,
         )
 
-    def _local_day(self, mmdd: int, days_back: int) -> int:
+    def _local_day(self, mmdd: int, today: date, days_back: int) -> int:
         """The day (yyyymmdd) of a month and day. Raises RefusedError when no year fits."""
-        today = self._now().date()
         known = self._days.get((mmdd, today, days_back))
         if known is not None:
             return known
