@@ -60,7 +60,7 @@ settlement_step = Table(
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("inputs_sha256", Text, nullable=False, server_default=""),
-    Column("booked_on", Date),  # the open date that its postings went to
+    Column("booked_on", Date),  # the open date of its postings, where one transaction books them all
     Column("outcome", Text, nullable=False, server_default="{}"),  # JSON
     PrimaryKeyConstraint("programme_no", "business_date", "cycle", "step"),
 )

@@ -127,13 +127,17 @@ def run(frame: Frame) -> CreditOutcome:
         idle = {"last_bucket": BUCKETS - 1, "busy": work}
         connection.execute(_MARK_IDLE, {**frame.of_day(), **idle})
     tick = frame.reporter(Step.CREDIT_CASHBACK, len(work))
-    booked_on = frame.open_date()
+    booked_on: date | None = None
     for start in range(0, len(work), BUCKETS_AT_ONCE):
-        booked_on = _credit_buckets(frame, work[start : start + BUCKETS_AT_ONCE])
+        if booked_on != frame.open_date():
+            booked_on = frame.open_date()
+            with connection.begin():  # of its own: it makes whoever else asks for a partition wait
+                connection.execute(select(text("dure_ensure_day(:day)")), {"day": booked_on})
+        _credit_buckets(frame, work[start : start + BUCKETS_AT_ONCE], booked_on)
         tick(min(start + BUCKETS_AT_ONCE, len(work)))
         frame.observer.reached(f"credit_cashback:batch:{start}")
     with connection.begin():
-        end_step(connection, key, Step.CREDIT_CASHBACK, frame.now(), State.DONE, outcome, booked_on)
+        end_step(connection, key, Step.CREDIT_CASHBACK, frame.now(), State.DONE, outcome)
     return outcome
 
 
@@ -149,12 +153,10 @@ def _outcome(frame: Frame) -> CreditOutcome:
     return CreditOutcome(cashback, totals.wallets, totals.credited, totals.taken, exceptions)
 
 
-def _credit_buckets(frame: Frame, buckets: list[int]) -> date:
-    """One transaction: lock, work out, write, mark. Returns the date it was booked on."""
+def _credit_buckets(frame: Frame, buckets: list[int], booked_on: date) -> None:
+    """One transaction: lock, work out, write, mark."""
     connection, key = frame.connection, frame.key
     with connection.begin():
-        booked_on = frame.open_date()
-        connection.execute(select(text("dure_ensure_day(:day)")), {"day": booked_on})
         open_for_booking(connection, key.programme_no, booked_on)
         nets = connection.execute(_NETS, {**frame.of_day(), "buckets": buckets}).all()
         batch = _Batch(frame, booked_on)
@@ -174,7 +176,6 @@ def _credit_buckets(frame: Frame, buckets: list[int]) -> date:
         for bucket in buckets:
             _mark(connection, key.programme_no, bucket, frame.day)
         frame.observer.reached(f"credit_cashback:written:{buckets[0]}")
-    return booked_on
 
 
 def _lot(row: Any) -> Lot:

@@ -180,7 +180,7 @@ def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], Row[Any]
     if not row.basis:
         return {}
     root = roots.get((row.bucket, row.wallet_id, row.seq))
-    detail = _DETAIL.decode(row.detail)
+    detail = _detail(row)
     if root is None or detail.basis_left is None:
         raise _UntraceableError("its original purchase is not to be found")
     before, after = detail.basis_left
@@ -209,7 +209,17 @@ def _rated(
         channel=channel,
     )
     number = frame.facts.funder_no
-    return {number[funder]: won for funder, won in rating.by_funder}
+    try:
+        return {number[funder]: won for funder, won in rating.by_funder}
+    except KeyError as error:
+        raise _UntraceableError(f"its funder {error} is not the programme's") from None
+
+
+def _detail(row: Row[Any]) -> _Detail:
+    try:
+        return _DETAIL.decode(row.detail)
+    except msgspec.DecodeError:
+        return _Detail()  # unreadable is untraceable
 
 
 def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], Row[Any]]:
@@ -236,7 +246,7 @@ def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], 
 def _originals(frame: Frame, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
     keys: list[tuple[int, int, int, date]] = []
     for row in rows:
-        original = _DETAIL.decode(row.detail).original
+        original = _detail(row).original
         if original is not None:
             keys.append((row.bucket, row.wallet_id, row.original_seq, date_of_day(original.day)))
     if not keys:

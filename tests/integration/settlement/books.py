@@ -107,8 +107,9 @@ class Books:
         with self.engine.begin() as connection:
             connection.execute(
                 text(
-                    "INSERT INTO merchant VALUES (:no, :id, :programme, :name, 'restaurant', 'seo', 'seo', 'small',"
-                    " '{pos}', '2025-01-01', NULL, '1234567890', '088', :account, '김사장 & Söhne <주>', :days)"
+                    "INSERT INTO merchant VALUES (:no, :id, :programme, :name, 'restaurant', 'seo', 'seo',"
+                    " 'small', '{pos}', '2025-01-01', NULL, '1234567890', '088', :account,"
+                    " '김사장 & Söhne <주>', :days)"
                 ),
                 {
                     "no": merchant_no,
@@ -236,6 +237,36 @@ class Books:
         self._usage[paid.wallet, month] -= won
         return seq
 
+    def undo_refund(self, paid: Paid, refund_seq: int, won: int, day: date) -> int:
+        """The reversal of the last refund of a purchase: everything it did, the other way round."""
+        left = paid.basis - paid.returned
+        given = difference(self._rating(paid, left + won), self._rating(paid, left))
+        entries = [(Account.CARD_MONEY, Account.MERCHANT_PAYABLE, won, 1, paid.merchant, 0)]
+        for funder, part in given:
+            pair = (Account.FUNDER_DUE, Account.CASHBACK_ACCRUED)
+            debit, credit = pair if part > 0 else pair[::-1]
+            entries.append((debit, credit, abs(part), 0, 0, self.funder_no[funder]))
+        paid.returned -= won
+        month = paid.day.year * 100 + paid.day.month
+        self._usage[paid.wallet, month] += won
+        return self._post(
+            paid.wallet,
+            day,
+            entries,
+            Kind.REVERSAL,
+            merchant_no=paid.merchant,
+            amount=won,
+            basis=won,
+            month=month,
+            before=paid.usage_before,
+            cashback=sum(part for _, part in given),
+            original=refund_seq,
+            detail={
+                "original": {"day": day_of_date(day), "seq": refund_seq},
+                "basis_left": [left, left + won],
+            },
+        )
+
     def _rating(self, paid: Paid, basis: int):  # type: ignore[no-untyped-def]
         groups = self.groups.get(paid.merchant, set())
         return rate(self.policy, basis=basis, usage_before=paid.usage_before, groups=groups, channel="pos")
@@ -262,15 +293,16 @@ class Books:
             connection.execute(text("SELECT dure_ensure_day(:day)"), {"day": day})
             seq = connection.execute(
                 text(
-                    "UPDATE wallet SET seq = seq + 1 WHERE bucket = :bucket AND wallet_id = :wallet RETURNING seq"
+                    "UPDATE wallet SET seq = seq + 1"
+                    " WHERE bucket = :bucket AND wallet_id = :wallet RETURNING seq"
                 ),
                 where,
             ).scalar_one()
             connection.execute(
                 text(
-                    "INSERT INTO payment VALUES (:bucket, :day, 120000, 'T0000001', :stan, :kind, :wallet, :seq, 1,"
-                    " :merchant, :no, :no, :day, '0101000000', 0, :amount, :amount, :outcome, 0, '123456', :rrn,"
-                    " 'pos', :basis, :month, :before, :cashback, 0, 0, 0, :original, :detail)"
+                    "INSERT INTO payment VALUES (:bucket, :day, 120000, 'T0000001', :stan, :kind, :wallet,"
+                    " :seq, 1, :merchant, :no, :no, :day, '0101000000', 0, :amount, :amount, :outcome, 0,"
+                    " '123456', :rrn, 'pos', :basis, :month, :before, :cashback, 0, 0, 0, :original, :detail)"
                 ),
                 {
                     **where,

@@ -100,6 +100,7 @@ def test_killed_at_every_point_and_run_again(
         engine = server.engine(name)
         assert run(engine, settings, D).exit_code == 0, point
         assert _state(engine, settings.files.outbox) == reference, point
+        assert not list(settings.files.outbox.glob("*.tmp")), point
         engine.dispose()
     assert len(points) >= 14
 
