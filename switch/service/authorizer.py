@@ -28,7 +28,8 @@ from switch.service.batch import (
     purchases_of_refunds,
 )
 from switch.service.holder import ReferenceHolder
-from switch.store.lane import LaneBooks, Loaded
+from switch.store.lane import LaneBooks
+from switch.store.lane_values import Loaded
 
 log = structlog.get_logger()
 

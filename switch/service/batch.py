@@ -13,7 +13,7 @@ from switch.domain.decision import Decision, apply, decode_detail
 from switch.domain.giveback import match
 from switch.domain.payment import Kind
 from switch.domain.request import Request, Stored, Terms
-from switch.store.lane import Loaded
+from switch.store.lane_values import Loaded
 from switch.store.reference import Reference
 
 
