@@ -19,7 +19,9 @@ from switch.wire.framing import FrameError, Framer, frame
 
 log = structlog.get_logger()
 
-HALF_FRAME_S = 10.0  # a frame that has begun must end within
+HALF_FRAME_S = 10.0  # a frame that has begun must end within, or within the idle time if that is shorter
+CLOSE_S = 5.0  # what was written must leave within, then the connection is cut
+STOP_CLOSE_S = 1.0  # the least that the last answers get for it when the switch stops
 SWEEP_S = 1.0
 WRITE_BUFFER_MAX = 1 << 20  # bytes that a reader who does not read may make us hold
 
@@ -67,8 +69,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.drop("does not read its answers")
+        self.abort()  # a mere close would wait until everything is read
 
     def data_received(self, data: bytes) -> None:
+        if self._server.stopping:
+            return
         self.last_byte_at = now = self._loop.time()
         try:
             payloads = self._framer.feed(data)
@@ -86,13 +91,9 @@ class Connection(asyncio.Protocol):
             self._take(payload)
 
     def _take(self, payload: bytes) -> None:
-        if self._server.stopping:
-            return
         if len(self._tasks) >= self._limits.in_flight_max:
             self._waiting.append(payload)
-            if self._reading and self._transport is not None:
-                self._transport.pause_reading()
-                self._reading = False
+            self.stop_reading()
             return
         task = self._loop.create_task(self._answer(payload))
         self._tasks.add(task)
@@ -118,9 +119,22 @@ class Connection(asyncio.Protocol):
             log.error("a message failed", error=type(error).__name__)
         while self._waiting and len(self._tasks) < self._limits.in_flight_max:
             self._take(self._waiting.pop(0))
-        if not self._waiting and not self._reading and self._transport is not None:
+        if not self._waiting and not self._reading and not self._server.stopping:
+            self._read_on()
+
+    def stop_reading(self) -> None:
+        """Leave what comes in the system's buffers, so that the sender feels it."""
+        if self._reading and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._reading = False
+
+    def _read_on(self) -> None:
+        self._reading = True
+        self.last_byte_at = self._loop.time()
+        if self.half_frame_since is not None:
+            self.half_frame_since = self.last_byte_at  # while we did not read, the sender was not slow
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
-            self._reading = True
 
     @property
     def busy(self) -> bool:
@@ -134,7 +148,10 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Drop the connection if it is idle or stuck in half a frame."""
-        if self.half_frame_since is not None and now - self.half_frame_since > HALF_FRAME_S:
+        if not self._reading:
+            return
+        half_frame_s = min(HALF_FRAME_S, self._limits.idle_s)
+        if self.half_frame_since is not None and now - self.half_frame_since > half_frame_s:
             self.drop("slow frame")
         elif not self.busy and now - self.last_byte_at > self._limits.idle_s:
             self.drop("idle")
@@ -143,12 +160,18 @@ class Connection(asyncio.Protocol):
         """Close this connection; what is in flight is still booked."""
         if self._transport is not None and not self._transport.is_closing():
             metrics.CONNECTIONS_DROPPED.inc(why)
-            self._transport.close()
+            self.close()
 
     def close(self) -> None:
-        """Close after the answers that were written are sent."""
-        if self._transport is not None:
+        """Close after the answers that were written are sent, but wait no longer than CLOSE_S for it."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+            self._loop.call_later(CLOSE_S, self.abort)
+
+    def abort(self) -> None:
+        """Cut the connection, if it is still there."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class Server:
@@ -192,12 +215,19 @@ class Server:
         self.stopping = True
         for server in self._servers:
             server.close()
+        for connection in self._connections:
+            connection.stop_reading()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + drain_s
         while any(c.busy for c in self._connections) and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.close()
+        deadline = max(deadline, loop.time() + STOP_CLOSE_S)
+        while self._connections and loop.time() < deadline:  # noqa: ASYNC110 - what was written must leave
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
