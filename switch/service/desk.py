@@ -37,6 +37,10 @@ from switch.wire.request import (
 log = structlog.get_logger()
 
 
+# Answers that leave the terminal no wiser than silence: without a MAC they do no harm.
+_NOTHING_TOLD = frozenset({REASONS["books_unavailable"].code, REASONS["malfunction"].code})
+
+
 class NoAnswerError(Exception):
     """The message gets no answer: it cannot be read, or the answer cannot be made safe. `close` says whether
     the connection must be closed."""
@@ -84,7 +88,7 @@ class Desk:
             return _plain(message, "hsm_unavailable")
         except (LookupUnavailableError, BooksUnavailableError):
             return _plain(message, "books_unavailable")
-        except (BookingFailedError, HsmRefused) as error:
+        except HsmRefused as error:
             log.error("no answer could be worked out", error=type(error).__name__, mti=message.mti)
             return _plain(message, "malfunction")
 
@@ -103,6 +107,8 @@ class Desk:
             mac: str = await self._hsm.generate_mac(terminal.tak or "", body)
         except (HsmUnavailable, HsmRefused):
             metrics.HSM_FAILURES.inc()
+            if reply[39] in _NOTHING_TOLD:
+                return _encoded(reply_mti(message.mti), reply)
             # It is booked and cannot be told safely: the terminal will repeat, and get the stored answer.
             raise NoAnswerError("the answer could not be MACed", close=False) from None
         return body + mac.encode()
@@ -136,29 +142,45 @@ class Desk:
                 raise RefusedError("unknown_card")
             self._door.check_card(request, card)
             pin = await self._pin(request, card, terminal)
-            answer = await self._authorizer.submit(self._door.admit(request, card, pin, today))
+            asked = self._door.admit(request, card, PinCheck.NONE if pin is None else pin, today)
+            # The PIN of a repeat may be under the session key of before; its answer is stored all the same.
+            if pin is None and not await self._directory.booked(asked.key):
+                raise RefusedError("pin_key_error")
+            answer = await self._authorizer.submit(asked)
         except RefusedError as refused:
             return reply_fields(message, code=REASONS[refused.reason].code)
+        except (LookupUnavailableError, BooksUnavailableError):
+            return reply_fields(message, code=REASONS["books_unavailable"].code)
+        except BookingFailedError:
+            return reply_fields(message, code=REASONS["malfunction"].code)
         if answer.differs:
             log.warning("same key with other contents", terminal=request.terminal_id, stan=request.stan)
             return reply_fields(message, code=REASONS["duplicate_differs"].code)
         return _told(message, request, answer.stored)
 
-    async def _pin(self, request: Payment | Reversal, card: CardRef, terminal: TerminalRow) -> PinCheck:
+    async def _pin(
+        self, request: Payment | Reversal, card: CardRef, terminal: TerminalRow
+    ) -> PinCheck | None:
+        """What the HSM says of the PIN; None when the block cannot be read under the terminal's key."""
         if isinstance(request, Reversal) or request.pin_block is None:
             return PinCheck.NONE
-        if not card.pvv or not terminal.tpk:
-            return PinCheck.WRONG
+        if not card.pvv:
+            return PinCheck.WRONG  # a card without a PIN has no right one
+        pvk = self._pvk_of(card.programme_no)
+        if not pvk:
+            log.error("no PIN verification key: set keys.pvk in the configuration", card=card.wallet_id)
+        if not pvk or not terminal.tpk:
+            raise RefusedError("pin_key_error")
         result = await self._hsm.verify_pin(
             terminal.tpk,
-            self._pvk_of(card.programme_no),
+            pvk,
             request.pin_block,
             request.pan[-13:-1],
             card.pvki,
             card.pvv,
         )
         if result is PinResult.BAD_BLOCK_OR_KEY:
-            raise RefusedError("pin_key_error")
+            return None
         return PinCheck.OK if result is PinResult.OK else PinCheck.WRONG
 
 
