@@ -132,7 +132,8 @@ def compare_wallets(books: Books, model: Model) -> None:
 def compare_accounts(books: Books, model: Model, opening: dict[tuple[int, int], int]) -> None:
     for stored in books.stored.values():
         known = model.payments[stored.key]
-        assert (0 <= stored.returned <= stored.approved) and stored.returned == known["returned"]
+        assert 0 <= stored.returned <= stored.approved
+        assert stored.returned == known["returned"]
         assert (stored.outcome == Outcome.RETURNED) == (0 < stored.approved == stored.returned)
     accounts = books.accounts()
     assert sum(accounts.values()) == 0

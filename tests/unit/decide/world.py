@@ -22,7 +22,7 @@ PROGRAMME_NO = 1
 PIN_TRIES_MAX = 3
 
 PLAIN, MARKET, LIQUOR, DEPARTMENT, GONE = 1, 2, 3, 4, 5
-"""Merchant numbers: takes all · in the market group · no charged money · no money of ours · left on 1 July."""
+"""Merchant numbers: takes all · in the market · no charged money · no money of ours · left on 1 July."""
 
 TIERS_T = (
     Tier(0, 300_000, 100_000, (("national", 40_000), ("city", 20_000), ("district", 40_000))),
