@@ -7,6 +7,7 @@ which all of it is forgotten. State and tries of a card are read by the lane, un
 import asyncio
 from collections.abc import Callable
 
+from switch.domain.payment import PaymentKey
 from switch.service import metrics
 from switch.service.vault import Vault
 from switch.store.lookup import CardRef, Lookup, TerminalRow
@@ -43,6 +44,10 @@ class Directory:
                 self._cards.clear()
             self._cards[key] = found
         return found
+
+    async def booked(self, key: PaymentKey) -> bool:
+        """Whether a payment is stored under this key. Raises LookupUnavailableError."""
+        return await self._lookup.booked(key)
 
     async def terminal(self, terminal_id: str) -> TerminalRow | None:
         """The terminal, or None. Raises LookupUnavailableError."""

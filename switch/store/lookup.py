@@ -13,6 +13,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from switch.domain.calendar import date_of_day
+from switch.domain.payment import PaymentKey
 from switch.store.arrays import byteas, register
 
 _CARDS_A_QUERY_MAX = 512
@@ -28,6 +30,9 @@ JOIN wallet w ON w.bucket = i.bucket AND w.wallet_id = i.wallet_id"""
 _TERMINAL = """\
 SELECT terminal_id, merchant_no, state = 'active', tmk, tpk, tak, signed_on_at IS NOT NULL
 FROM terminal WHERE terminal_id = %s"""
+_BOOKED = """\
+SELECT 1 FROM payment WHERE bucket = %s AND local_day = %s AND local_time = %s AND terminal_id = %s
+    AND stan = %s AND kind = %s"""
 _SIGN = "UPDATE terminal SET signed_on_at = %s WHERE terminal_id = %s"
 _KEYS = "UPDATE terminal SET tpk = %s, tak = %s, keys_at = %s WHERE terminal_id = %s"
 
@@ -111,6 +116,15 @@ class Lookup:
         """The terminal, or None. Raises LookupUnavailableError."""
         rows = await self._execute(_TERMINAL, (terminal_id,))
         return TerminalRow(*rows[0]) if rows else None
+
+    async def booked(self, key: PaymentKey) -> bool:
+        """Whether a payment is stored under this key. Raises LookupUnavailableError."""
+        day = date_of_day(key.local_day)
+        return bool(
+            await self._execute(
+                _BOOKED, (key.bucket, day, key.local_time, key.terminal_id, key.stan, int(key.kind))
+            )
+        )
 
     async def save_sign(self, terminal_id: str, at: datetime | None) -> None:
         """Note that a terminal signed on (`at`) or off (None). Raises LookupUnavailableError."""

@@ -246,7 +246,7 @@ def test_sigterm_answers_all_that_was_read_and_exits_0(house: House) -> None:
         except ClosedByPeerError:
             answered.append(codes)
     idle.wait_closed(2.0)
-    assert program.stop() == 0
+    assert program.process.wait(10) == 0
     assert [len(codes) for codes in answered] == [burst] * len(lines)
     assert {code for codes in answered for code in codes} == {"00"}
     assert house.balance(card) == WON - 10 * burst * len(lines)
