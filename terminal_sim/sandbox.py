@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from hsm_sim.crypto.lmk import TEST_LMK, KeyRefused
 from hsm_sim.crypto.pinblock import account_part
@@ -24,6 +24,7 @@ from hsm_sim.crypto.pvv import pin_verification_value
 from hsm_sim.crypto.tdes import Tdes, odd_parity
 from terminal_sim.clock import set_clock
 from terminal_sim.processes import Finished, ProgramError, Server, run_command
+from terminal_sim.sandbox_commands import Commands
 
 PVK_TYPE: Final = "002"
 PVKI: Final = "1"
@@ -83,6 +84,12 @@ bank = "088"
 """
 
 
+class Run(Protocol):
+    """Runs a program to its end; see `run_command`."""
+
+    async def __call__(self, name: str, *arguments: str) -> Finished: ...
+
+
 class Installation:
     """One switch with its books, as seen from outside: a configuration, an address, commands."""
 
@@ -90,21 +97,21 @@ class Installation:
         """`config` is the switch's; settlement's, if needed, is another file. Raises ProgramError."""
         self.config = config
         self.settlement_config = settlement_config
+        self.run: Run = run_command
         self.host = "127.0.0.1"
         self.port = 0
         self.pvk = _clear_pvk(config)
 
     async def switch(self, *arguments: str) -> Finished:
         """`dure-switch` with this configuration."""
-        return await run_command("dure-switch", "--config", str(self.config), *arguments)
+        return await self.run("dure-switch", "--config", str(self.config), *arguments)
 
     async def settlement(self, command: str, *arguments: str) -> Finished:
         """`dure-settlement COMMAND` with its configuration. Raises ProgramError when there is none."""
         if self.settlement_config is None:
             raise ProgramError("settlement has no configuration here: give --settlement-config FILE")
-        return await run_command(
-            "dure-settlement", command, "--config", str(self.settlement_config), *arguments
-        )
+        config = str(self.settlement_config)
+        return await self.run("dure-settlement", command, "--config", config, *arguments)
 
     async def set_clock(self, instant: datetime) -> None:
         """Moves the simulated clock."""
@@ -187,6 +194,7 @@ class Sandbox:
     def __init__(self, directory: Path, hsm: Server) -> None:
         self.directory = directory
         self.hsm = hsm
+        self.commands = Commands()
         self._template = directory / "template"
         self._made = asyncio.Lock()
 
@@ -197,10 +205,14 @@ class Sandbox:
         place = Path(tempfile.mkdtemp(prefix="dure-")) if directory is None else directory
         place.mkdir(parents=True, exist_ok=True)
         hsm: Server | None = None
+        sandbox: Sandbox | None = None
         try:
             hsm = await start_hsm(place)
-            yield cls(place, hsm)
+            sandbox = cls(place, hsm)
+            yield sandbox
         finally:
+            if sandbox is not None:
+                await sandbox.commands.close()
             if hsm is not None:
                 await hsm.stop()
             if directory is None:
@@ -217,6 +229,7 @@ class Sandbox:
             await asyncio.to_thread(shutil.rmtree, directory)
         await asyncio.to_thread(_copy_tree, self._template, directory)
         installation = ThrowAway.write(directory, hsm_port=int(self.hsm.ready["port"]))
+        installation.run = self.commands.run
         try:
             yield installation
         finally:
@@ -227,6 +240,7 @@ class Sandbox:
 
     async def _make_template(self) -> None:
         draft = ThrowAway.write(self.directory / "template.draft", hsm_port=int(self.hsm.ready["port"]))
+        draft.run = self.commands.run
         try:
             await draft.make_database()
         finally:
