@@ -34,6 +34,7 @@ from switch.store.lane_values import Loaded
 log = structlog.get_logger()
 
 _CLOSED_DAYS_MAX = 5  # tries to find an open business date before giving a batch up
+_COLLISIONS_MAX = 3  # tries when another program books a key of the batch first
 _RECONNECT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -185,12 +186,20 @@ class Lane:
     async def _book_patiently(self, batch: Sequence[Waiting]) -> list[Answer]:
         """Book; when the connection breaks, begin again: what was committed is found by its key."""
         loop = asyncio.get_running_loop()
-        tries = 0
+        tries = collisions = 0
         while True:
             try:
                 if not self._books.is_open:
                     await self._books.open()
                 return await self._book([waiting.request for waiting in batch])
+            except psycopg.errors.UniqueViolation:
+                # The same key, for another wallet of its bucket, by another program: no lock of ours kept it
+                # out. It is committed now, and will be found.
+                collisions += 1
+                if collisions > _COLLISIONS_MAX:
+                    raise
+                await self._reset()
+                metrics.BATCH_RETRIES.labels(why="collision").inc()
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 await self._books.close()
                 metrics.BATCH_RETRIES.inc("database")

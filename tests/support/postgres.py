@@ -86,7 +86,12 @@ class Server:
         where = ("-D", str(self.directory), "-l", str(self.directory / "log"), "-w")
         pgexec("pg_ctl", (*where, *arguments), bin_path=own.bin_path, user=own.system_user, timeout=60)
 
+    def start(self) -> None:
+        """Start it again where it was."""
+        self.url = resolve(self.embedded)
+
     def stop(self) -> None:
+        """Stop it; its databases stay."""
         stop_embedded(self.embedded)
 
     def _run(self, statement: str) -> None:
