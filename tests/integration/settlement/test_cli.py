@@ -5,9 +5,9 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
@@ -46,7 +46,7 @@ def _process(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def _call(*arguments: object) -> Result:
+def _call(*arguments: object) -> Any:
     """The same command inside this process: quicker where only its words and its code count."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
