@@ -21,7 +21,12 @@ _NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,14}")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.+?)`")
 _MISSING: Final = re.compile(r"Object missing required field `(.+?)`")
 _PATH: Final = re.compile(r" - at `(?:key in )?\$(.*?)`$")
-_SECTIONS: Final = ("members", "cards", "merchants", "terminals", "lots", "programme")
+_NAMED: Final[dict[str, type]] = {
+    "members": words.Member,
+    "cards": words.Card,
+    "merchants": words.Merchant,
+    "terminals": words.Terminal,
+}
 _ACTS: Final = ("block", "unblock", "lost")
 
 Shape = TypeVar("Shape")
@@ -50,6 +55,16 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     return _Reader(text, filename).read()
 
 
+class _Loader(yaml.SafeLoader):
+    """Without aliases: a few lines of them can stand for more than fits into memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*) are not for scenarios", mark)
+        return super().compose_node(parent, index)
+
+
 class _Mapping(dict[str, Any]):
     """A mapping that knows the line of itself and of its keys."""
 
@@ -74,7 +89,8 @@ class _Reader:
             self.fault(1, "is not a scenario", "begin with title:, about:, programme: (see SCENARIOS.md)")
             raise ScenarioError(self.faults)
         steps = self._steps(root.pop("steps", None), root)
-        scenario = self._shape(root, Scenario, root.line)
+        self._entries(root)
+        scenario = None if self.faults else self._shape(root, Scenario, root.line)
         if scenario is not None:
             scenario = msgspec.structs.replace(_completed(scenario), steps=steps)
             _Sense(self, root, scenario).check()
@@ -93,14 +109,14 @@ class _Reader:
             self.fault(1, f"more than {FILE_CHARACTERS_MAX:,} characters", "divide the scenario")
             raise ScenarioError(self.faults)
         try:
-            loader = yaml.SafeLoader(self.text)
+            loader = _Loader(self.text)
             node = loader.get_single_node()
             return None if node is None else self._value(loader, node, 0)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             problem = f"{error.problem or error.context}".replace("\n", " ")
             self.fault(mark.line + 1 if mark else 1, f"not YAML: {problem}", "correct the text there")
-        except (yaml.YAMLError, ValueError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             self.fault(1, f"not YAML: {error}".replace("\n", " "), "correct the text")
         raise ScenarioError(self.faults)
 
@@ -136,6 +152,15 @@ class _Reader:
         return found
 
     # From the tree to shapes
+
+    def _entries(self, root: _Mapping) -> None:
+        """Each named thing by itself, so that a fault is told with its own line."""
+        for section, shape in _NAMED.items():
+            found = root.get(section)
+            if isinstance(found, _Mapping):
+                for name, given in found.items():
+                    if given is not None:
+                        self._shape(given, shape, found.lines[str(name)])
 
     def _shape(self, tree: Any, shape: type[Shape], line: int, step: int = 0) -> Shape | None:
         try:

@@ -1,0 +1,80 @@
+"""Scenarios and load against an installation that is there already, as people use them."""
+
+import asyncio
+import csv
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from terminal_sim.sandbox import Sandbox, ThrowAway
+from terminal_sim.terminal import KOREA
+from terminal_sim.town_plan import make_plan
+
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
+PROGRAM = Path(sys.executable).parent / "dure-terminal-sim"
+
+
+async def simulator(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [str(PROGRAM), *map(str, arguments)]
+    return await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+async def test_run_and_load_against_a_running_switch(tmp_path: Path) -> None:
+    async with Sandbox.open(tmp_path / "box") as sandbox, sandbox.installation("town") as town:
+        town.pays_for("seoro")
+        await town.serve()
+        address = f"{town.host}:{town.port}"
+        where = ("--switch", address, "--config", town.config, "--settlement-config", town.settlement_config)
+        files = (SCENARIOS / "repeats.yaml", SCENARIOS / "topup.yaml")
+        first = await simulator("run", *where, "--keep", tmp_path / "files", *files)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert first.stdout.count("holds ") == 2
+
+        # Once more the same names would meet what the first run has left; another tag is another cast.
+        again = await simulator(
+            "run", *where, "--keep", tmp_path / "more", "--tag", "b", SCENARIOS / "repeats.yaml"
+        )
+        assert again.returncode == 0, again.stdout + again.stderr
+
+        await load_it(town, tmp_path)
+        assert (await town.switch("proof")).code == 0
+
+
+async def load_it(town: ThrowAway, folder: Path) -> None:
+    """`keys` makes terminals for the shop of a scenario; `load` pays there with its card."""
+    terminals = folder / "terminals.csv"
+    shop = next(csv.DictReader((folder / "files/repeats/terminals.csv").open(encoding="utf-8")))
+    made = await simulator(
+        "keys", terminals, "--merchant", shop["merchant_id"], "--count", 4, "--prefix", "L"
+    )
+    assert made.returncode == 0, made.stderr
+    (await town.switch("import", "terminals", str(terminals))).check()
+    # The scenarios stand in June 2025, load pays now.
+    await town.set_clock(datetime.now(KOREA))
+    arguments = ("--switch", f"{town.host}:{town.port}", "--terminals", terminals)
+    cards = ("--cards", folder / "files/repeats/cards.csv", "--amount-max", 1_000)
+    report = await simulator("load", *arguments, *cards, "--rate", 50, "--seconds", 1, "--json")
+    assert report.returncode == 0, report.stderr
+    told = json.loads(report.stdout)
+    assert told["sent"] == told["answered"] == told["mac_verified"] >= 40
+    assert told["outcomes"].get("00", 0) > 0
+
+
+async def test_load_needs_a_switch_that_is_there(tmp_path: Path) -> None:
+    plan = make_plan(1, 10)
+    cards, terminals = tmp_path / "cards.csv", tmp_path / "terminals.csv"
+    cards.write_text(f"pan\n{plan.members[0].pan}\n", "utf-8")
+    terminals.write_text("terminal_id,merchant_id\nT0000001,M1\nT0000002,M1\n", "utf-8")
+    options = ("--terminals", terminals, "--cards", cards)
+    gone = await simulator("load", "--switch", "127.0.0.1:1", *options)
+    assert gone.returncode == 75
+    assert "cannot be reached" in gone.stderr
+    both = await simulator("load", "--switch", "127.0.0.1:1", *options, "--rate", 1, "--in-flight", 1)
+    assert both.returncode == 2
+    no_file = await simulator("load", "--switch", "127.0.0.1:1", "--terminals", cards, "--cards", cards)
+    assert no_file.returncode == 2
+    assert "terminal_id" in no_file.stderr

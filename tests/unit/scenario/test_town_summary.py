@@ -1,0 +1,65 @@
+"""The terminals' journals are counted by themselves and held against the books."""
+
+from terminal_sim.keys import tmk
+from terminal_sim.terminal import Reply, Terminal
+from terminal_sim.town_plan import make_plan
+from terminal_sim.town_play import Message
+from terminal_sim.town_summary import count_journals, disagreements
+
+PLAN = make_plan(1, 40)
+TERMINAL = Terminal("T0000001", "M0001", tmk(1, "T0000001"))
+
+
+def message(label: str, won: int, code: str, original: Message | None = None, cashback: int = 0) -> Message:
+    fields = {39: code}
+    if cashback:
+        fields[48] = f"CB{len(str(cashback)):03d}{cashback}"
+    return Message(label, 0, TERMINAL, b"", won, original, Reply("0210", code, fields, True))
+
+
+def day() -> list[Message]:
+    tea, feast = message("purchase", 5_000, "00", cashback=250), message("purchase", 90_000, "51")
+    late = message("purchase", 7_000, "12")
+    return [
+        tea,
+        message("repeat", 5_000, "00", tea, cashback=250),
+        feast,
+        message("reversal", 90_000, "00", feast),
+        message("reversal_first", 7_000, "00", late),
+        late,
+        message("refund", 2_000, "00", tea),
+        message("topup", 30_000, "00"),
+    ]
+
+
+CASHBACK = [{"funder": "city", "granted": 250, "taken_back": 100}]
+
+
+def test_only_money_that_moved_is_counted() -> None:
+    journals = count_journals(PLAN, day())
+    assert (journals.sold, journals.returned, journals.topped_up) == (5_000, 2_000, 30_000)
+    assert journals.cashback_told == 250
+    assert journals.answers["purchase"] == {"00": 1, "12": 1, "51": 1}
+    assert disagreements(journals, [{"merchant": "M0001", "sales": 5_000, "refunds": 2_000}], CASHBACK) == []
+
+
+def test_a_payment_that_only_one_side_knows_is_found() -> None:
+    journals = count_journals(PLAN, day())
+    (found,) = disagreements(journals, [{"merchant": "M0001", "sales": 0, "refunds": 0}], CASHBACK)
+    assert found.startswith("M0001: its terminals saw sales 5,000")
+    preview = [
+        {"merchant": "M0001", "sales": 5_000, "refunds": 2_000},
+        {"merchant": "M9999", "sales": 1, "refunds": 0},
+    ]
+    assert disagreements(journals, preview, CASHBACK) == ["M9999: in the books, but no terminal served it"]
+
+
+def test_an_unlike_repeat_and_untold_cashback_are_found() -> None:
+    messages = day()
+    messages[1] = message("repeat", 5_000, "00", messages[0], cashback=251)
+    preview = [{"merchant": "M0001", "sales": 5_000, "refunds": 2_000}]
+    found = disagreements(count_journals(PLAN, messages), preview, [{**CASHBACK[0], "granted": 240}])
+    assert found == [
+        "the terminals told 250 won of cashback, granted are 240",
+        "1 repeats were answered unlike their payment",
+    ]
