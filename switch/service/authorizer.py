@@ -199,7 +199,7 @@ class Lane:
                 if collisions > _COLLISIONS_MAX:
                     raise
                 await self._reset()
-                metrics.BATCH_RETRIES.labels(why="collision").inc()
+                metrics.BATCH_RETRIES.inc("collision")
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 await self._books.close()
                 metrics.BATCH_RETRIES.inc("database")
