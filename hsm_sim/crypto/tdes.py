@@ -34,6 +34,7 @@ def odd_parity(key: bytes) -> bytes:
 
 
 def has_odd_parity(key: bytes) -> bool:
+    """Whether every byte of a key has odd parity."""
     return key.translate(_ODD_PARITY) == key
 
 

@@ -95,10 +95,12 @@ def reply_code(command: bytes) -> bytes:
 
 
 def diagnostics() -> bytes:
+    """NC: nothing to say, much to hear."""
     return b"NC"
 
 
 def echo(data: bytes) -> bytes:
+    """B2: a 4-digit hex count, then the data. Raises ValueError above the limit."""
     _at_most("data", data, MAC_DATA_BYTES_MAX)
     return b"B2%04X%b" % (len(data), data)
 
@@ -106,17 +108,20 @@ def echo(data: bytes) -> bytes:
 def generate_key(
     key_type: str, *, scheme: str, under: str | None, under_tmk: bool, exported_scheme: str
 ) -> bytes:
+    """A0: mode 0 makes a key under the LMK; mode 1 gives it under a TMK or ZMK as well."""
     head = f"{'0' if under is None else '1'}{_text('key type', key_type, 3)}{_text('key scheme', scheme, 1)}"
     tail = "" if under is None else f";{int(under_tmk)}{under}{_text('key scheme', exported_scheme, 1)}"
     return f"A0{head}{tail}".encode("ascii")
 
 
 def import_key(key_type: str, key: str, *, zmk: str, scheme: str) -> bytes:
+    """A6: key type, ZMK, the key under it, and the scheme wanted under the LMK."""
     return f"A6{_text('key type', key_type, 3)}{zmk}{key}{_text('key scheme', scheme, 1)}".encode("ascii")
 
 
 def export_key(key_type: str, key: str, *, under: str, under_tmk: bool, scheme: str) -> bytes:
     # The flag is sent only where it says something: units without TMK export take the short form.
+    """A8: key type, the TMK or ZMK, the key under the LMK, and the scheme wanted for it."""
     flag = ";1" if under_tmk else ""
     return f"A8{_text('key type', key_type, 3)}{flag}{under}{key}{_text('key scheme', scheme, 1)}".encode(
         "ascii"
@@ -125,6 +130,7 @@ def export_key(key_type: str, key: str, *, under: str, under_tmk: bool, scheme: 
 
 def check_value(key_type: str, key: str) -> bytes:
     # Code FF says that the 3-character key type follows the key.
+    """BU: key type, length flag and key."""
     length = "0" if len(key) <= 17 else "1"
     return f"BUFF{length}{key};{_text('key type', key_type, 3)}".encode("ascii")
 
@@ -143,21 +149,25 @@ _VERIFY_MAC: Final = b"M800131003"
 
 
 def generate_mac(tak: str, data: bytes) -> bytes:
+    """M6: one block, binary, 16 digits, ISO 9797-1 algorithm 3, padding method 1, a TAK."""
     _at_most("MAC data", data, MAC_DATA_BYTES_MAX)
     return b"%b%b%04X%b" % (_GENERATE_MAC, tak.encode("ascii"), len(data), data)
 
 
 def verify_mac(tak: str, data: bytes, mac_hex: str) -> bytes:
+    """M8: as M6, with the MAC to be verified behind the data."""
     _at_most("MAC data", data, MAC_DATA_BYTES_MAX)
     mac = _text("MAC", mac_hex, 16).encode("ascii")
     return b"%b%b%04X%b%b" % (_VERIFY_MAC, tak.encode("ascii"), len(data), data, mac)
 
 
 def generate_cvv(cvk: str, pan: str, expiry: str, service_code: str) -> bytes:
+    """CW: CVK, PAN, `;`, expiry and service code."""
     return f"CW{cvk}{_card(pan, expiry, service_code)}".encode("ascii")
 
 
 def verify_cvv(cvk: str, cvv: str, pan: str, expiry: str, service_code: str) -> bytes:
+    """CY: CVK, the value to be verified, PAN, `;`, expiry and service code."""
     return f"CY{cvk}{_text('CVV', cvv, 3)}{_card(pan, expiry, service_code)}".encode("ascii")
 
 
@@ -188,16 +198,19 @@ def _accepted(command: str, error: bytes) -> None:
 
 
 def parse_diagnostics(error: bytes, body: bytes) -> Diagnostics:
+    """ND: the LMK's check value, then the firmware. Raises HsmRefused."""
     _accepted("NC", error)
     return Diagnostics(body[:16].decode("ascii"), body[16:].decode("ascii"))
 
 
 def parse_echo(error: bytes, body: bytes) -> bytes:
+    """B3: the data. Raises HsmRefused."""
     _accepted("B2", error)
     return body
 
 
 def parse_generated_key(error: bytes, body: bytes) -> GeneratedKey:
+    """A1: the key under the LMK, perhaps under another key, and its check value. Raises HsmRefused."""
     _accepted("A0", error)
     key, rest = _cut_key(body.decode("ascii"))
     if len(rest) <= 6:
@@ -207,21 +220,25 @@ def parse_generated_key(error: bytes, body: bytes) -> GeneratedKey:
 
 
 def parse_imported_key(error: bytes, body: bytes) -> KeyResult:
+    """A7: the key under the LMK and its check value. Raises HsmRefused."""
     _accepted("A6", error)
     return KeyResult(*_cut_key(body.decode("ascii")))
 
 
 def parse_exported_key(error: bytes, body: bytes) -> KeyResult:
+    """A9: the key under the TMK or ZMK and its check value. Raises HsmRefused."""
     _accepted("A8", error)
     return KeyResult(*_cut_key(body.decode("ascii")))
 
 
 def parse_check_value(error: bytes, body: bytes) -> str:
+    """BV: the check value. Raises HsmRefused."""
     _accepted("BU", error)
     return body[:6].decode("ascii")
 
 
 def parse_pin_result(error: bytes, _body: bytes) -> PinResult:
+    """DD: 00 right, 01 wrong, 20 and its like an unreadable block. Raises HsmRefused on the rest."""
     if error == NO_ERROR:
         return PinResult.OK
     if error == VERIFICATION_FAILED:
@@ -233,21 +250,25 @@ def parse_pin_result(error: bytes, _body: bytes) -> PinResult:
 
 
 def parse_mac(error: bytes, body: bytes) -> str:
+    """M7: the MAC, 16 hex digits. Raises HsmRefused."""
     if error != NO_ERROR:
         _accepted("M6", error)
     return body[4:20].decode("ascii")
 
 
 def parse_mac_verified(error: bytes, _body: bytes) -> bool:
+    """M9: whether the MAC is right. Raises HsmRefused."""
     return _verified("M8", error)
 
 
 def parse_cvv(error: bytes, body: bytes) -> str:
+    """CX: the 3 digits. Raises HsmRefused."""
     _accepted("CW", error)
     return body[:3].decode("ascii")
 
 
 def parse_cvv_verified(error: bytes, _body: bytes) -> bool:
+    """CZ: whether the value is right. Raises HsmRefused."""
     return _verified("CY", error)
 
 

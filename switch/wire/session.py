@@ -29,6 +29,8 @@ TERMINALS_MAX: Final = 4096
 
 
 class State(IntEnum):
+    """Where a connection stands; it goes only downwards."""
+
     OPEN = 0
     DRAINING = 1
     CLOSED = 2

@@ -72,9 +72,9 @@ bank = "020"
 
 
 def _seconds(told: dict[str, Any]) -> dict[str, float]:
-    """Seconds by step, wherever the report keeps them."""
+    """Seconds by step, over all programmes."""
     found: dict[str, float] = {}
-    for programme in told.get("programmes", []):
-        for name, value in programme.get("seconds", {}).items():
-            found[name] = round(found.get(name, 0) + value, 2)
+    for programme in told["programmes"]:
+        for name, milliseconds in programme["step_ms"].items():
+            found[name] = round(found.get(name, 0) + milliseconds / 1000, 2)
     return found
