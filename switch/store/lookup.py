@@ -135,21 +135,35 @@ class Lookup:
         await self._execute(_KEYS, (tpk, tak, at, terminal_id))
 
     async def _execute(self, query: str, parameters: tuple[object, ...]) -> Sequence[TupleRow]:
-        """Run one statement, which may be repeated: a broken connection is renewed once."""
-        async with self._lock:
-            for attempt in (1, 2):
-                try:
-                    connection = await self._connected()
-                    async with asyncio.timeout(_TIMEOUT_S):
-                        cursor = await connection.execute(query, parameters, binary=True)
-                        return await cursor.fetchall() if cursor.description else ()
-                except (psycopg.Error, OSError, TimeoutError) as error:
-                    if self._connection is not None:
-                        await self._connection.close()
-                        self._connection = None
-                    if attempt == 2:
-                        raise LookupUnavailableError(type(error).__name__) from None
+        """Run one statement, which may be repeated: a broken connection is renewed once.
+
+        The time-out counts the waiting for others too, so that a database that hangs delays nobody longer.
+        """
+        try:
+            async with asyncio.timeout(_TIMEOUT_S), self._lock:
+                return await self._execute_alone(query, parameters)
+        except TimeoutError:
+            raise LookupUnavailableError("TimeoutError") from None
+
+    async def _execute_alone(self, query: str, parameters: tuple[object, ...]) -> Sequence[TupleRow]:
+        for attempt in (1, 2):
+            try:
+                connection = await self._connected()
+                cursor = await connection.execute(query, parameters, binary=True)
+                return await cursor.fetchall() if cursor.description else ()
+            except (psycopg.Error, OSError) as error:
+                await self._drop()
+                if attempt == 2:
+                    raise LookupUnavailableError(type(error).__name__) from None
+            except asyncio.CancelledError:
+                await self._drop()  # its answer may still be on the way
+                raise
         return ()
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def _connected(self) -> AsyncConnection[TupleRow]:
         if self._connection is None or self._connection.broken:
