@@ -5,9 +5,10 @@ import signal
 import time
 from pathlib import Path
 
-from switch.store.engine import open_engine
+from switch.store.engine import embedded_directory, open_engine
 
 _GONE_S = 10.0
+SOCKET_LINE = 4  # of postmaster.pid, counted from 0: the folder of the socket; before it the port
 
 
 def postgres_processes(directory: Path) -> list[int]:
@@ -41,7 +42,19 @@ def signal_postgres(directory: Path, number: signal.Signals) -> None:
 
 
 def start_postgres(url: str, size: str = "small") -> None:
-    """Start the embedded database again; it recovers from its log first."""
+    """Start the embedded database again; it recovers from its log first.
+
+    Where process 1 reaps late, a killed postmaster is there for a while as a zombie, and its lock files would
+    keep a new one from starting: they are removed. All children are gone by then, see `kill_postgres`.
+    """
+    directory = embedded_directory(url)
+    lock = None if directory is None else directory / "postmaster.pid"
+    if directory is not None and lock is not None and lock.exists() and not postgres_processes(directory):
+        lines = lock.read_text().splitlines()
+        if len(lines) > SOCKET_LINE and lines[SOCKET_LINE]:
+            socket_lock = Path(lines[SOCKET_LINE]) / f".s.PGSQL.{lines[SOCKET_LINE - 1]}.lock"
+            socket_lock.unlink(missing_ok=True)
+        lock.unlink()
     open_engine(url, size=size).dispose()
 
 
