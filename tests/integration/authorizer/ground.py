@@ -1,7 +1,7 @@
 """The small world of tests/unit/decide in a database, and the tables read back as the core's values."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -25,6 +25,8 @@ from tests.unit.decide.books import Line
 from tests.unit.decide.sequences import LIMITS
 
 OPENING_DAY = 20260601
+_new_wallet: Callable[..., Wallet] = Wallet  # rows come as tuples of anything
+_new_stored: Callable[..., Stored] = Stored
 
 
 class Ground:
@@ -63,7 +65,7 @@ class Ground:
         """Every wallet with lots, cards and past months."""
         with self.engine.connect() as connection:
             found = {
-                row.wallet_id: Wallet(
+                row.wallet_id: _new_wallet(
                     *row[:3], row.state == 1, *row[4:], lots={}, past={}, cards={}
                 )
                 for row in connection.execute(select(t.wallet))
@@ -83,7 +85,7 @@ class Ground:
         with self.engine.connect() as connection:
             for row in connection.execute(select(t.payment)):
                 key = PaymentKey(row.bucket, day_of_date(row.local_day), *row[2:6])
-                found[key] = Stored(
+                found[key] = _new_stored(
                     key, *row[6:12], day_of_date(row.business_date), *row[13:30], row.detail.encode()
                 )
         return found

@@ -12,7 +12,7 @@ from switch.ledger.chart import DIMENSION, Account, Dimension
 from switch.ledger.journal import Entry, Source
 from switch.ledger.postings import entries_of
 from switch.service.batch import Answer, decide_batch
-from switch.store.lane import Loaded
+from switch.store.lane_values import Loaded
 from switch.store.reference import Reference
 from tests.unit.decide import world
 from tests.unit.decide.sequences import POINTS_EXPIRE, Night

@@ -53,12 +53,12 @@ class Model:
         if known is not None:
             return known
         w = self.wallets[r.wallet_id]
-        answer = {"reason": "", "approved": 0, "cashback": 0, "basis": 0, "returned": 0, "after": (0, 0)}
-        answer |= {"request": r, "today": today, "pile": [], "funders": Counter()}
+        answer: Answer = {"request": r, "today": today, "pile": [], "funders": Counter(), "reason": ""}
+        answer |= {"approved": 0, "cashback": 0, "basis": 0, "returned": 0, "after": (0, 0)}
         self.payments[r.key] = answer
         answer["reason"] = self._decide(w, r, today, answer)
         if answer["reason"] == "approved":
-            merchant = answer.get("place", r.merchant_no)
+            merchant: int = answer.get("place", r.merchant_no)
             day = max(r.key.local_day, today) if r.original else r.key.local_day
             answer["after"] = self._balances(w, merchant, day)
         return answer
