@@ -4,12 +4,13 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from terminal_sim.terminal import Terminal
 from tests.integration.switch.house import WON, House
-from tests.support.killing import kill_postgres, signal_postgres, start_postgres
+from tests.support.killing import kill_postgres, own_directory, signal_postgres, start_postgres
 from tests.support.stage import Program, wait_for
 from tests.support.wire_client import Line
 
@@ -26,25 +27,25 @@ def free_port() -> int:
 class Risky:
     """An installation whose HSM can be killed and started again on the same port."""
 
-    def __init__(self, directory: object) -> None:
-        assert hasattr(directory, "mkdir")
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = free_port()
         self.security = self.start_hsm()
-        self.house = House(directory, self.port, people=40, shops=20)  # type: ignore[arg-type]
+        self.house = House(directory, self.port, people=40, shops=20)
 
     def start_hsm(self) -> Program:
-        log = self.directory / "hsm.log"  # type: ignore[operator]
+        log = self.directory / "hsm.log"
         return Program(["dure-hsm-sim", "serve", "--port", str(self.port)], log)
 
 
 @pytest.fixture(scope="module")
-def risky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Risky]:
+def risky() -> Iterator[Risky]:
     """One for this module: its neighbours must not suffer."""
-    risky = Risky(tmp_path_factory.mktemp("risky"))
-    yield risky
-    risky.house.close()
-    risky.security.stop()
+    with own_directory() as directory:
+        risky = Risky(directory)
+        yield risky
+        risky.house.close()
+        risky.security.stop()
 
 
 def pays(house: House, line: Line, terminal: Terminal, card: str) -> bool:
