@@ -45,7 +45,8 @@ async def test_run_and_load_against_a_running_switch(tmp_path: Path) -> None:
 
 
 @pytest.mark.xfail(
-    strict=False, reason="the door refuses a new shop until some booking has made the switch read its reference anew"
+    strict=False,
+    reason="the door knows a new shop only once a booking has made the switch read its reference",
 )
 async def test_another_cast_joins_a_running_switch(tmp_path: Path) -> None:
     """Members, shops and terminals that are imported while the switch runs are known at once."""
