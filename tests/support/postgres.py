@@ -91,10 +91,6 @@ class Server:
         """Start it again where it was."""
         self.url = resolve(self.embedded)
 
-    def stop(self) -> None:
-        """Stop it; its databases stay."""
-        stop_embedded(self.embedded)
-
     def _run(self, statement: str) -> None:
         engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -102,16 +98,21 @@ class Server:
         engine.dispose()
 
 
+def _directory() -> Path:
+    """A folder outside pytest's own: every session of root closes that one to the server's user."""
+    return Path(tempfile.mkdtemp(prefix="dure-pg-"))
+
+
+def _remove(directory: Path) -> None:
+    stop_embedded(f"embedded:{directory / 'db'}")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 @cache
 def shared_server() -> Server:
     """The server of this test process; it goes when the process does."""
-    directory = Path(tempfile.mkdtemp(prefix="dure-pg-"))
-
-    def remove() -> None:
-        stop_embedded(f"embedded:{directory / 'db'}")
-        shutil.rmtree(directory, ignore_errors=True)
-
-    atexit.register(remove)
+    directory = _directory()
+    atexit.register(_remove, directory)
     return Server(directory / "db")
 
 
@@ -130,8 +131,10 @@ def database() -> Iterator[Database]:
 
 
 @pytest.fixture
-def private_server(tmp_path: Path) -> Iterator[Server]:
+def private_server() -> Iterator[Server]:
     """A server that the test may stop and kill."""
-    own = Server(tmp_path / "db")
-    yield own
-    own.stop()
+    directory = _directory()
+    try:
+        yield Server(directory / "db")
+    finally:
+        _remove(directory)
