@@ -72,6 +72,7 @@ class Lookup:
         self._conninfo = conninfo
         self._connection: AsyncConnection[TupleRow] | None = None
         self._lock = asyncio.Lock()
+        self._abandoned: set[asyncio.Task[Sequence[TupleRow]]] = set()
         self._wanted: dict[bytes, list[asyncio.Future[CardRef | None]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -141,38 +142,58 @@ class Lookup:
         """
         try:
             async with asyncio.timeout(_TIMEOUT_S), self._lock:
-                return await self._execute_alone(query, parameters)
+                running = asyncio.create_task(self._execute_alone(query, parameters))
+                try:
+                    return await asyncio.shield(running)
+                except asyncio.CancelledError:
+                    self._abandon(running)
+                    raise
         except TimeoutError:
             raise LookupUnavailableError("TimeoutError") from None
 
+    def _abandon(self, running: "asyncio.Task[Sequence[TupleRow]]") -> None:
+        """Leave a statement to itself: breaking it off politely asks the server, which may be what hangs."""
+        self._connection = None
+        self._abandoned.add(running)
+        running.add_done_callback(self._abandoned.discard)
+        running.cancel()
+
     async def _execute_alone(self, query: str, parameters: tuple[object, ...]) -> Sequence[TupleRow]:
         for attempt in (1, 2):
+            connection: AsyncConnection[TupleRow] | None = None
             try:
                 connection = await self._connected()
                 cursor = await connection.execute(query, parameters, binary=True)
                 return await cursor.fetchall() if cursor.description else ()
             except (psycopg.Error, OSError) as error:
-                await self._drop()
+                if self._connection is connection:
+                    self._connection = None
+                await _close(connection)
                 if attempt == 2:
                     raise LookupUnavailableError(type(error).__name__) from None
             except asyncio.CancelledError:
-                await self._drop()  # its answer may still be on the way
+                await _close(connection)
                 raise
         return ()
 
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
     async def _connected(self) -> AsyncConnection[TupleRow]:
         if self._connection is None or self._connection.broken:
-            self._connection = await AsyncConnection.connect(
+            connection = await AsyncConnection.connect(
                 self._conninfo, autocommit=True, prepare_threshold=2, connect_timeout=3
             )
-            register(self._connection)
-            await self._connection.execute(
-                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
-                prepare=False,
-            )
+            try:
+                register(connection)
+                await connection.execute(
+                    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+                    prepare=False,
+                )
+            except BaseException:
+                await connection.close()
+                raise
+            self._connection = connection
         return self._connection
+
+
+async def _close(connection: AsyncConnection[TupleRow] | None) -> None:
+    if connection is not None:
+        await connection.close()

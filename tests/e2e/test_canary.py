@@ -225,7 +225,8 @@ def test_no_column_of_any_table_holds_a_canary(play: Play) -> None:
         tables = connection.execute(
             text(
                 "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                " WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+                " WHERE c.relkind IN ('r', 'p', 'm')"
+                " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
             )
         ).scalars()
         rows = 0

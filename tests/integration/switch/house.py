@@ -21,8 +21,8 @@ from tests.support.wire_client import Line
 
 NOON = "2026-11-18T12:00:00+09:00"
 WON = 500_000
-PEOPLE = 200
-SHOPS = 60
+PEOPLE = 240
+SHOPS = 120
 
 
 class House:

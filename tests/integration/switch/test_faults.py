@@ -15,7 +15,7 @@ from tests.support.stage import Program, wait_for
 from tests.support.wire_client import Line
 
 BOOKS_LIMIT_S = 12.0  # the lane gives up after 8 seconds
-HUNG_LIMIT_S = 18.0  # two rounds of look-ups of 5 seconds, and 5 to break off the query in vain
+HUNG_LIMIT_S = 6.5  # 5 seconds for the look-up
 
 
 def free_port() -> int:
@@ -126,26 +126,24 @@ def test_a_payment_waits_for_a_database_that_comes_back_soon(risky: Risky) -> No
         assert house.balance(card) == WON - 400
 
 
-@pytest.mark.slow
 def test_a_hung_database_is_91_within_the_limit_for_all_who_wait(risky: Risky) -> None:
     house = risky.house
     directory = house.stage.directory / "db"
     with house.line() as line:
         terminal = house.till(line)
         strangers = [house.till() for _ in range(4)]
-        cards = [house.card() for _ in range(4)]
+        card = house.card()
         signal_postgres(directory, signal.SIGSTOP)
         started = time.monotonic()
         try:
-            for card in cards:
-                line.send(terminal.purchase(house.now, card, 100))
+            line.send(terminal.purchase(house.now, card, 100))
             for stranger in strangers:
                 line.send(stranger.sign_on(house.now))
-            codes = [terminal.receive(line.receive(30.0)).code for _ in range(8)]
+            codes = [terminal.receive(line.receive(30.0)).code for _ in range(5)]
             elapsed = time.monotonic() - started
         finally:
             signal_postgres(directory, signal.SIGCONT)
         assert set(codes) == {"91"}
         assert elapsed < HUNG_LIMIT_S
-        wait_for(lambda: pays(house, line, terminal, cards[0]), 15.0)
+        wait_for(lambda: pays(house, line, terminal, card), 15.0)
         assert line.exchange(strangers[0], strangers[0].sign_on(house.now)).approved
