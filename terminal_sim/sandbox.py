@@ -29,8 +29,6 @@ from terminal_sim.sandbox_commands import Commands
 PVK_TYPE: Final = "002"
 PVKI: Final = "1"
 DATABASE_STOP_S: Final = 15.0
-EXIT_TRY_AGAIN: Final = 75
-TRY_AGAIN_AFTER_S: Final = 1.0
 _SERVER_LEFTOVERS: Final = ("postmaster.pid", ".handle_pids.json", ".handle_pids.json.lock", "log")
 
 _SWITCH_TOML: Final = """\
@@ -105,12 +103,8 @@ class Installation:
         self.pvk = _clear_pvk(config)
 
     async def switch(self, *arguments: str) -> Finished:
-        """`dure-switch` with this configuration; once more when it says that it is worth another try."""
-        finished = await self.run("dure-switch", "--config", str(self.config), *arguments)
-        if finished.code == EXIT_TRY_AGAIN:
-            await asyncio.sleep(TRY_AGAIN_AFTER_S)
-            finished = await self.run("dure-switch", "--config", str(self.config), *arguments)
-        return finished
+        """`dure-switch` with this configuration."""
+        return await self.run("dure-switch", "--config", str(self.config), *arguments)
 
     async def settlement(self, command: str, *arguments: str) -> Finished:
         """`dure-settlement COMMAND` with its configuration. Raises ProgramError when there is none."""

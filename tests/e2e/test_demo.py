@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.killing import own_directory
 
 PROGRAM = Path(sys.executable).parent / "dure-terminal-sim"
 
@@ -17,13 +20,14 @@ def demo(directory: Path, *options: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("demo") / "one"
-    finished = demo(directory)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "the books balance" in finished.stdout
-    assert str(directory / "outbox") in finished.stdout
-    return directory
+def played() -> Iterator[Path]:
+    with own_directory() as folder:
+        directory = folder / "one"
+        finished = demo(directory)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        assert "the books balance" in finished.stdout
+        assert str(directory / "outbox") in finished.stdout
+        yield directory
 
 
 def summary(directory: Path) -> dict[str, Any]:
@@ -35,11 +39,13 @@ def bank_files(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((directory / "outbox").rglob("*.xml"))}
 
 
-def test_same_seed_same_file_bytes_and_summary(played: Path, tmp_path: Path) -> None:
+def test_same_seed_same_file_bytes_and_summary(played: Path) -> None:
     first, bank = summary(played), bank_files(played)
-    assert demo(tmp_path / "two").returncode == 0
-    second = summary(tmp_path / "two")
-    assert bank_files(tmp_path / "two") == bank
+    with own_directory() as folder:
+        finished = demo(folder / "two")
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        second = summary(folder / "two")
+        assert bank_files(folder / "two") == bank
     assert len(bank) == 1
     for told in (first, second):
         del told["seconds"], told["proof"]
