@@ -204,6 +204,8 @@ class Sandbox:
         """`directory` is kept, with logs, for whoever wants to look; without one a temporary one is used."""
         place = Path(tempfile.mkdtemp(prefix="dure-")) if directory is None else directory
         place.mkdir(parents=True, exist_ok=True)
+        for old in ("template", "template.draft"):  # of an earlier version, perhaps
+            await asyncio.to_thread(shutil.rmtree, place / old, ignore_errors=True)
         hsm: Server | None = None
         sandbox: Sandbox | None = None
         try:
