@@ -38,13 +38,16 @@ def decide(
         return reverse(request, wallet, terms, business_day, originals, credited_through)
     if tombstoned:
         return decline(request, wallet, terms, business_day, "reversed_before")
+    if kind == Kind.REFUND:
+        # Money that comes back may come back to a lost or blocked card: it goes to the member's wallet.
+        return refund(request, wallet, terms, business_day, originals, credited_through)
     refused, tries = _card_and_pin(request, wallet, wallet.cards[request.card_no], pin_tries_max)
+    if refused is None and kind != Kind.INQUIRY and not terms.merchant_open:
+        refused = "merchant_closed"
     if refused is not None:
         return decline(request, wallet, terms, business_day, refused, pin_tries=tries)
     if kind == Kind.PURCHASE:
         decision = purchase(request, wallet, terms, business_day)
-    elif kind == Kind.REFUND:
-        decision = refund(request, wallet, terms, business_day, originals, credited_through)
     elif kind == Kind.TOPUP:
         decision = _topup(request, wallet, terms, business_day)
     else:
@@ -64,10 +67,10 @@ def _card_and_pin(
         return _CARD_STATES.get(card.state, "card_blocked"), None
     if card.expiry < request.key.local_day // 100 % 10_000 or request.expiry not in (None, card.expiry):
         return "card_expired", None
+    if card.pin_tries >= pin_tries_max:
+        return "pin_tries_exceeded", None  # with or without a PIN: only an operator unblocks the card
     if request.pin == PinCheck.NONE:
         return None, None
-    if card.pin_tries >= pin_tries_max:
-        return "pin_tries_exceeded", None
     if request.pin == PinCheck.WRONG:
         tries = card.pin_tries + 1
         return ("pin_tries_exceeded" if tries >= pin_tries_max else "wrong_pin"), tries

@@ -68,27 +68,28 @@ class Model:
             return self._reverse(w, r, today, answer)
         if (r.wallet_id, r.key.terminal_id, r.key.stan, r.transmission) in self.stones:
             return "reversed_before"
+        if r.key.kind == Kind.REFUND:
+            return self._refund(w, r, today, answer)
         if r.expiry not in (None, 3112):
             return "card_expired"
+        if w["tries"][r.card_no] >= 3:
+            return "pin_tries_exceeded"
         if r.pin != PinCheck.NONE:
-            if w["tries"][r.card_no] >= 3:
-                return "pin_tries_exceeded"
             if r.pin == PinCheck.WRONG:
                 w["tries"][r.card_no] += 1
                 return "pin_tries_exceeded" if w["tries"][r.card_no] == 3 else "wrong_pin"
             w["tries"][r.card_no] = 0
+        gone = r.merchant_no == world.GONE and r.key.local_day >= 20260701
+        if gone and r.key.kind in (Kind.PURCHASE, Kind.TOPUP):
+            return "merchant_closed"
         if r.key.kind == Kind.PURCHASE:
             return self._purchase(w, r, today, answer)
-        if r.key.kind == Kind.REFUND:
-            return self._refund(w, r, today, answer)
         if r.key.kind == Kind.TOPUP:
             return self._topup(w, r, answer)
         return "approved"
 
     def _purchase(self, w: dict[str, Any], r: Request, today: int, answer: Answer) -> str:
         day, merchant = r.key.local_day, r.merchant_no
-        if merchant == world.GONE and day >= 20260701:
-            return "merchant_closed"
         barred = BARRED.get(merchant, set())
         kinds = ["points", "charged"] if w["on"] else ["charged"]
         here = self._spendable(w, [k for k in kinds if k not in barred], day)

@@ -153,7 +153,24 @@ def test_wrong_pins_are_counted_blocked_and_reset_by_a_right_one() -> None:
     assert [tried(PinCheck.WRONG) for _ in range(3)][-1] == ("pin_tries_exceeded", 3)
     assert tried(PinCheck.OK) == ("pin_tries_exceeded", 3)
     assert tried(PinCheck.WRONG) == ("pin_tries_exceeded", 3)
+    assert tried(PinCheck.NONE) == ("pin_tries_exceeded", 3)  # leaving the PIN out is no way round
     assert till.wallet.cards[2].pin_tries == 0  # tries are the card's, not the member's
+
+
+@pytest.mark.parametrize("kind", [Kind.PURCHASE, Kind.TOPUP])
+def test_a_merchant_that_has_left_takes_no_money(kind: Kind) -> None:
+    till = Till(wallet(charged(1, 50_000)))
+    assert why(till.send(kind, 1_000, day=20260702, merchant=GONE)) == "merchant_closed"
+
+
+@pytest.mark.parametrize("fault", [card_is("lost"), card_is("blocked"), expired, pin_blocked, stopped])
+def test_money_comes_back_to_a_card_that_can_no_longer_pay(fault: Callable[[Wallet], None]) -> None:
+    till = Till(wallet(charged(1, 50_000)))
+    bought = till.send(Kind.PURCHASE, 10_000)
+    fault(till.wallet)
+    assert why(till.send(Kind.PURCHASE, 1_000)) != "approved"
+    assert why(till.send(Kind.REFUND, 10_000, of=bought)) == "approved"
+    assert till.balance(1) == 50_000
 
 
 def test_a_right_pin_clears_the_tries_even_if_the_money_does_not_suffice() -> None:
