@@ -42,9 +42,10 @@ def _staged(directory: Path) -> Iterator[Stage]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_nothing_answered_is_lost_and_nothing_is_booked_twice(stage: Stage) -> None:
-    seed = f"seed {SEED}: repeat with DURE_KILL_SEED={SEED}"
-    rng = random.Random(SEED)
+@pytest.mark.parametrize("number", [SEED], ids=[f"DURE_KILL_SEED={SEED}"])
+async def test_nothing_answered_is_lost_and_nothing_is_booked_twice(stage: Stage, number: int) -> None:
+    seed = f"repeat with DURE_KILL_SEED={number}"
+    rng = random.Random(number)
     with hsm(stage.directory) as security:
         config = stage.config(security.port)
         switch = start_switch(config)
@@ -52,7 +53,7 @@ async def test_nothing_answered_is_lost_and_nothing_is_booked_twice(stage: Stage
         config.write_text(
             config.read_text().replace("port = 0\nin_flight", f"port = {switch.port}\nin_flight")
         )
-        crowd = Crowd(switch.port, stage.make_terminals(), stage.cards(), stage.now(), SEED)
+        crowd = Crowd(switch.port, stage.make_terminals(), stage.cards(), stage.now(), number)
         paying = asyncio.create_task(crowd.run(CONNECTIONS))
         try:
             kinds = ["switch"] * KILLS + ["postgres"] * KILLS
