@@ -28,6 +28,8 @@ class Tier(_Shape, frozen=True, kw_only=True):
 
 
 class Bonus(_Shape, frozen=True, kw_only=True):
+    """On top of the tiers, for a merchant group or a channel; inside the month's cap unless it says otherwise."""
+
     code: str
     shares: dict[str, str]
     group: str | None = None
@@ -36,6 +38,8 @@ class Bonus(_Shape, frozen=True, kw_only=True):
 
 
 class Restriction(_Shape, frozen=True, kw_only=True):
+    """Where money of these kinds may not be spent; all conditions given must hold together."""
+
     code: str
     lot_kinds: tuple[str, ...] = (
         "charged",
@@ -52,11 +56,15 @@ class Restriction(_Shape, frozen=True, kw_only=True):
 
 
 class FeeClass(_Shape, frozen=True, kw_only=True):
+    """Merchants with annual sales up to this (won) pay this rate, "0.75 %"."""
+
     up_to: int
     rate: str
 
 
 class Policy(_Shape, frozen=True, kw_only=True, rename={"effective_from": "from"}):
+    """One version of the rules, in force from an instant on."""
+
     tiers: list[Tier]
     effective_from: datetime = datetime.fromisoformat("2025-01-01T00:00:00+09:00")
     version: str = "v1"
@@ -76,6 +84,8 @@ class Policy(_Shape, frozen=True, kw_only=True, rename={"effective_from": "from"
 
 
 class Programme(_Shape, frozen=True, kw_only=True):
+    """The scenario's own rules."""
+
     id: str
     funders: list[str]  # in the order in which odd won are given out
     policies: list[Policy]
@@ -87,16 +97,22 @@ class Programme(_Shape, frozen=True, kw_only=True):
 
 
 class Member(_Shape, frozen=True, kw_only=True):
+    """A person with one wallet."""
+
     points: bool = False  # whether points may be spent
 
 
 class Card(_Shape, frozen=True, kw_only=True):
+    """A card of a member; PIN of 4 to 12 digits, expiry YYMM."""
+
     member: str
     pin: str = "1234"
     expiry: str = "3012"
 
 
 class Merchant(_Shape, frozen=True, kw_only=True):
+    """A shop; annual sales in won decide its fee class."""
+
     category: str = "restaurant"
     region: str = "incheon_seo"
     head_region: str = "incheon_seo"
@@ -108,10 +124,14 @@ class Merchant(_Shape, frozen=True, kw_only=True):
 
 
 class Terminal(_Shape, frozen=True, kw_only=True):
+    """A terminal of a shop."""
+
     merchant: str
 
 
 class Lot(_Shape, frozen=True, kw_only=True):
+    """Money that is there from the start, in won."""
+
     member: str
     won: int
     kind: str = "charged"
@@ -143,20 +163,28 @@ class Step(_Shape, frozen=True, kw_only=True):
 
 
 class Clock(Step, frozen=True, kw_only=True):
+    """Move the simulated clock."""
+
     at: datetime
 
 
 class SignOn(Step, frozen=True, kw_only=True):
+    """0800, sign-on."""
+
     terminals: list[str]
     expect: Expect = Expect(approved=True)
 
 
 class KeyExchange(Step, frozen=True, kw_only=True):
+    """0800, new session keys."""
+
     terminals: list[str]
     expect: Expect = Expect(approved=True)
 
 
 class Echo(Step, frozen=True, kw_only=True):
+    """0800, echo."""
+
     terminals: list[str]
     expect: Expect = Expect(approved=True)
 
@@ -168,6 +196,8 @@ class _Message(Step, frozen=True, kw_only=True, rename={"name": "as"}):
 
 
 class Purchase(_Message, frozen=True, kw_only=True):
+    """0200 for a purchase, in won."""
+
     card: str
     terminal: str
     won: int
@@ -181,33 +211,45 @@ class Purchase(_Message, frozen=True, kw_only=True):
 
 
 class Topup(_Message, frozen=True, kw_only=True):
+    """0200 to charge the card, in won."""
+
     card: str
     terminal: str
     won: int
 
 
 class Inquiry(_Message, frozen=True, kw_only=True):
+    """0200 for the balances."""
+
     card: str
     terminal: str
 
 
 class Refund(_Message, frozen=True, kw_only=True):
+    """0200 to give back some won of an earlier purchase."""
+
     of: str
     won: int
     terminal: str | None = None  # the original's, if not named
 
 
 class Reversal(_Message, frozen=True, kw_only=True):
+    """0420, or 0400 when it is no advice, for an earlier message."""
+
     of: str
     advice: bool = True
     won: int | None = None  # only to send a wrong amount
 
 
 class Repeat(_Message, frozen=True, kw_only=True):
+    """An earlier message once more, as 0201, 0401 or 0421."""
+
     of: str
 
 
 class Send(_Message, frozen=True, kw_only=True):
+    """A message that was made and not sent."""
+
     of: str
 
 
@@ -227,6 +269,8 @@ class CardOrder(Step, frozen=True, kw_only=True):
 
 
 class Settle(Step, frozen=True, kw_only=True, rename={"day": "date"}):
+    """Settle a business date; `exit` is the code that must come."""
+
     day: date
     exit: int = 0
     dry_run: bool = False
@@ -242,6 +286,8 @@ class Wallet(_Shape, frozen=True, kw_only=True):
 
 
 class Payout(_Shape, frozen=True, kw_only=True, rename={"day": "date"}):
+    """An order in the file for the bank."""
+
     merchant: str
     day: date
     won: int

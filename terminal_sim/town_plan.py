@@ -71,6 +71,8 @@ class TownMerchant(msgspec.Struct, frozen=True, gc=False):
 
 
 class TownTerminal(msgspec.Struct, frozen=True, gc=False):
+    """A terminal of a shop."""
+
     terminal_id: str
     merchant: int  # index of its merchant
 
