@@ -28,7 +28,7 @@ class Tier(_Shape, frozen=True, kw_only=True):
 
 
 class Bonus(_Shape, frozen=True, kw_only=True):
-    """On top of the tiers, for a merchant group or a channel; inside the month's cap unless it says otherwise."""
+    """On top of the tiers, for a merchant group or a channel; inside the month's cap or beyond it."""
 
     code: str
     shares: dict[str, str]
@@ -41,10 +41,7 @@ class Restriction(_Shape, frozen=True, kw_only=True):
     """Where money of these kinds may not be spent; all conditions given must hold together."""
 
     code: str
-    lot_kinds: tuple[str, ...] = (
-        "charged",
-        "points",
-    )
+    lot_kinds: tuple[str, ...] = ("charged", "points")
     categories: list[str] = []
     sizes: list[str] = []
     regions_not_in: list[str] = []
@@ -73,10 +70,7 @@ class Policy(_Shape, frozen=True, kw_only=True, rename={"effective_from": "from"
     limits: dict[str, int] = {}
     fee: str = "1 %"  # of every merchant, unless fee_classes say otherwise
     fee_classes: list[FeeClass] = []
-    spending_order: tuple[str, ...] = (
-        "points",
-        "charged",
-    )
+    spending_order: tuple[str, ...] = ("points", "charged")
     cashback_basis: tuple[str, ...] = ("charged",)
     payout_days: int = 2
     points_expiry_months: int = 60
