@@ -55,10 +55,11 @@ class Waiting(msgspec.Struct, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds: requests a batch, requests waiting in a lane, seconds to wait for the books."""
+    """Bounds: requests a batch, requests waiting in a lane; seconds for one batch and for its retries."""
 
     batch_max: int = 96
     queue_max: int = 4096
+    batch_s: float = 4.0
     give_up_s: float = 8.0
     pin_tries_max: int = 3
 
@@ -76,7 +77,7 @@ class Authorizer:
         limits: Limits | None = None,
     ) -> None:
         chosen = limits or Limits()
-        self._lanes = [Lane(number, LaneBooks(conninfo), holder, now, chosen) for number in range(lanes)]
+        self._lanes = [Lane(number, conninfo, holder, now, chosen) for number in range(lanes)]
 
     async def start(self) -> None:
         """Connect the lanes and set them to work. Raises psycopg.OperationalError without a database."""
@@ -98,13 +99,15 @@ class Lane:
     def __init__(
         self,
         number: int,
-        books: LaneBooks,
+        conninfo: str,
         holder: ReferenceHolder,
         now: Callable[[], datetime],
         limits: Limits,
     ) -> None:
         self._number = number
-        self._books = books
+        self._conninfo = conninfo
+        self._books = LaneBooks(conninfo)
+        self._abandoned: set[asyncio.Task[list[Answer]]] = set()
         self._holder = holder
         self._now = now
         self._limits = limits
@@ -191,7 +194,7 @@ class Lane:
             try:
                 if not self._books.is_open:
                     await self._books.open()
-                return await self._book([waiting.request for waiting in batch])
+                return await self._book_in_time([waiting.request for waiting in batch])
             except psycopg.errors.UniqueViolation:
                 # The same key, for another wallet of its bucket, by another program: no lock of ours kept it
                 # out. It is committed now, and will be found.
@@ -209,6 +212,28 @@ class Lane:
                     raise BooksUnavailableError("the books do not answer") from None
                 await asyncio.sleep(_RECONNECT_S[min(tries, len(_RECONNECT_S) - 1)])
                 tries += 1
+
+    async def _book_in_time(self, requests: Sequence[Request]) -> list[Answer]:
+        """Book, with a limit. Raises TimeoutError when the database neither answers nor breaks.
+
+        The batch is then left to itself on its own connection: breaking it off politely would ask the very
+        server that hangs. Should it still be committed, its payments are found by their keys.
+        """
+        running = asyncio.create_task(self._book(requests))
+        done, _ = await asyncio.wait((running,), timeout=self._limits.batch_s)
+        if done:
+            return running.result()
+        left, self._books = self._books, LaneBooks(self._conninfo)
+        self._abandoned.add(running)
+        running.add_done_callback(self._forget)
+        running.cancel()
+        await left.close()
+        raise TimeoutError
+
+    def _forget(self, task: "asyncio.Task[list[Answer]]") -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: it has been told as a time-out
 
     async def _book(self, requests: Sequence[Request]) -> list[Answer]:
         """One transaction: load, decide, write, commit."""

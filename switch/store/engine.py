@@ -11,6 +11,7 @@ import subprocess
 import warnings
 from pathlib import Path
 
+import psutil
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 with warnings.catch_warnings():
@@ -19,6 +20,7 @@ with warnings.catch_warnings():
 
 EMBEDDED = "embedded:"
 APP_ROLE = "dure_app"
+_SOCKET_LINE = 4  # of postmaster.pid: the folder of the socket; the line before it is the port
 
 # Group commit makes few, large transactions: room for the WAL between checkpoints counts most.
 # fsync, synchronous_commit and full_page_writes stay on: an answered payment survives the power cord.
@@ -45,6 +47,27 @@ class DatabaseUnavailableError(RuntimeError):
     """The database cannot be reached; try again later or look at the server's log."""
 
 
+def _clear_dead_lock(directory: Path) -> None:
+    """Where process 1 reaps late, a killed postmaster stays a zombie whose lock files keep a new one out.
+
+    They are removed only if nothing alive works in the data folder: two servers there would destroy it.
+    """
+    lock = directory / "postmaster.pid"
+    try:
+        lines = lock.read_text().splitlines()
+        if psutil.Process(int(lines[0])).status() != psutil.STATUS_ZOMBIE:
+            return
+    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        return  # no lock, or one that PostgreSQL itself sees to be stale
+    for process in psutil.process_iter(["cwd", "status"]):
+        if process.info["cwd"] == str(directory) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            return
+    if len(lines) > _SOCKET_LINE and lines[_SOCKET_LINE]:
+        name = f".s.PGSQL.{lines[_SOCKET_LINE - 1]}.lock"
+        (Path(lines[_SOCKET_LINE]) / name).unlink(missing_ok=True)
+    lock.unlink(missing_ok=True)
+
+
 def _embedded_server(directory: Path, size: str) -> PostgresServer:
     directory.parent.mkdir(parents=True, exist_ok=True)
     directory.mkdir(exist_ok=True)
@@ -58,6 +81,7 @@ def _embedded_server(directory: Path, size: str) -> PostgresServer:
                 (directory / "dure.conf").write_text(_EMBEDDED_CONF.format(**_SIZES[size]))
                 (directory / "dure.conf").chmod(0o644)
                 conf.write_text(text + "\ninclude_if_exists = 'dure.conf'\n")
+            _clear_dead_lock(directory)
             server.ensure_postgres_running()
     except (subprocess.SubprocessError, OSError, AssertionError) as error:
         raise DatabaseUnavailableError(

@@ -147,3 +147,24 @@ def test_a_hung_database_is_91_within_the_limit_for_all_who_wait(risky: Risky) -
         assert elapsed < HUNG_LIMIT_S
         wait_for(lambda: pays(house, line, terminal, card), 15.0)
         assert line.exchange(strangers[0], strangers[0].sign_on(house.now)).approved
+
+
+def test_a_database_that_hangs_in_the_lane_is_91_and_the_repeat_books_once(risky: Risky) -> None:
+    house = risky.house
+    directory = house.stage.directory / "db"
+    with house.line() as line:
+        terminal, card = house.till(line), house.card()
+        assert line.exchange(terminal, terminal.purchase(house.now, card, 100)).approved  # now it is known
+        payload = terminal.purchase(house.now, card, 700)
+        signal_postgres(directory, signal.SIGSTOP)
+        started = time.monotonic()
+        try:
+            line.send(payload)
+            code = terminal.receive(line.receive(30.0)).code
+            elapsed = time.monotonic() - started
+        finally:
+            signal_postgres(directory, signal.SIGCONT)
+        assert code == "91"
+        assert elapsed < 20.0  # a batch's limit, then the retries'
+        wait_for(lambda: line.exchange(terminal, terminal.repeat_of(payload)).approved, 20.0)
+        assert house.balance(card) == WON - 800
