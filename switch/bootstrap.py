@@ -96,6 +96,7 @@ async def _serve(settings: Settings) -> None:
         directory=directory,
         network=NetworkDesk(hsm, lookup, directory, clock.now),
         door=Door(holder, local_days_back=settings.limits.local_days_back),
+        holder=holder,
         pvk_of=pvk_of,
         now=clock.now,
     )

@@ -1,0 +1,4 @@
+"""The rules of value, pure.
+
+money → calendar → merchant, programme → restriction, cashback → wallet → decide.
+"""

@@ -1,0 +1,1 @@
+"""What the switch does: desk → door → authorizer → batch; cards and terminals, keys, imports, proofs."""

@@ -20,6 +20,7 @@ from switch.service import metrics
 from switch.service.authorizer import Authorizer, BookingFailedError, BooksUnavailableError
 from switch.service.directory import Directory
 from switch.service.door import Door, RefusedError
+from switch.service.holder import ReferenceHolder
 from switch.service.network import NetworkDesk
 from switch.store.lookup import CardRef, LookupUnavailableError, TerminalRow
 from switch.wire.message import Message, MessageError, decode, encode, encode_for_mac
@@ -39,6 +40,9 @@ log = structlog.get_logger()
 
 # Answers that leave the terminal no wiser than silence: without a MAC they do no harm.
 _NOTHING_TOLD = frozenset({REASONS["books_unavailable"].code, REASONS["malfunction"].code})
+
+
+_PERHAPS_NEW = ("unknown_merchant", "no_policy")
 
 
 class NoAnswerError(Exception):
@@ -61,6 +65,7 @@ class Desk:
         directory: Directory,
         network: NetworkDesk,
         door: Door,
+        holder: ReferenceHolder,
         pvk_of: Callable[[int], str],
         now: Callable[[], datetime],
     ) -> None:
@@ -69,6 +74,7 @@ class Desk:
         self._directory = directory
         self._network = network
         self._door = door
+        self._holder = holder
         self._pvk_of = pvk_of
         self._now = now
 
@@ -136,7 +142,13 @@ class Desk:
         """The reply of a payment or reversal whose MAC is good; refusals are MACed like approvals."""
         try:
             today = self._now().date()
-            self._door.check(request, terminal, today)
+            try:
+                self._door.check(request, terminal, today)
+            except RefusedError as refused:
+                # It may have been imported a moment ago, and no batch has come by since to see it.
+                if refused.reason not in _PERHAPS_NEW or not await self._holder.renew():
+                    raise
+                self._door.check(request, terminal, today)
             card = await self._directory.card(request.pan)
             if card is None:
                 raise RefusedError("unknown_card")

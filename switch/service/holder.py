@@ -3,8 +3,11 @@
 import asyncio
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from switch.store.reference import Reference, load_reference
+from switch.store.reference import Reference, load_reference, read_epoch
+
+RENEW_EVERY_S = 0.2  # who is not known is asked about at most so often, whoever asks
 
 
 class ReferenceHolder:
@@ -14,6 +17,7 @@ class ReferenceHolder:
         self._engine = engine
         self._running: asyncio.Task[Reference] | None = None
         self.current = first
+        self._renewed_at = float("-inf")
 
     async def refresh(self) -> Reference:
         """Read the reference data as they are now."""
@@ -21,3 +25,21 @@ class ReferenceHolder:
             self._running = asyncio.create_task(asyncio.to_thread(load_reference, self._engine))
         self.current = await asyncio.shield(self._running)
         return self.current
+
+    async def renew(self) -> bool:
+        """Read anew if an operator has changed something since; returns whether there is something new.
+
+        A lane looks at the epoch with every batch; this is for the door, before it refuses whom it does not
+        know. Errors of the database are the lanes' to tell: here they mean that nothing is new.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._renewed_at < RENEW_EVERY_S:
+            return False
+        self._renewed_at = now
+        try:
+            if await asyncio.to_thread(read_epoch, self._engine) == self.current.epoch:
+                return False
+            await self.refresh()
+        except SQLAlchemyError:
+            return False
+        return True

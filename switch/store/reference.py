@@ -88,6 +88,12 @@ def _moment(instant: datetime) -> int:
     return day_of_date(local) * 1_000_000 + local.hour * 10_000 + local.minute * 100 + local.second
 
 
+def read_epoch(engine: Engine) -> int:
+    """The epoch of the reference data as they are now. Blocking."""
+    with engine.connect() as connection:
+        return int(connection.execute(select(t.control.c.reference_epoch)).scalar_one())
+
+
 def load_reference(engine: Engine) -> Reference:
     """Read all reference data in one snapshot. Blocking: call it off the event loop."""
     with (
