@@ -26,22 +26,27 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     funder_no: int = 0
 
 
+def _needs(debit: Account, credit: Account) -> tuple[bool, bool, bool]:
+    wanted = {DIMENSION[debit], DIMENSION[credit]}
+    return Dimension.LOT in wanted, Dimension.MERCHANT in wanted, Dimension.FUNDER in wanted
+
+
+# Keyed by plain numbers: hashing an enumeration's member costs more than all the rest of an entry.
+_ALLOWED = {debit * 1000 + credit: _needs(debit, credit) for debit, credit in ALLOWED}
+
+
 def entry(
     debit: Account, credit: Account, won: int, *, lot_no: int = 0, merchant_no: int = 0, funder_no: int = 0
 ) -> Entry:
     """Build an entry; raises UnbookableError for a pair, an amount or a dimension that the chart forbids."""
+    needs = _ALLOWED.get(debit * 1000 + credit)
+    if needs is None:
+        raise UnbookableError(f"the chart has no movement from {credit.name} to {debit.name}")
     if won <= 0:
         raise UnbookableError(f"an entry moves a positive amount, not {won}")
-    if (debit, credit) not in ALLOWED:
-        raise UnbookableError(f"the chart has no movement from {credit.name} to {debit.name}")
-    for account in (debit, credit):
-        dimension = DIMENSION[account]
-        if (
-            (dimension is Dimension.LOT and lot_no <= 0)
-            or (dimension is Dimension.MERCHANT and merchant_no <= 0)
-            or (dimension is Dimension.FUNDER and funder_no <= 0)
-        ):
-            raise UnbookableError(f"{account.name} needs its {dimension.name.lower()}")
+    lot, merchant, funder = needs
+    if (lot and lot_no <= 0) or (merchant and merchant_no <= 0) or (funder and funder_no <= 0):
+        raise UnbookableError(f"{debit.name} and {credit.name} need their lot, merchant or funder")
     return Entry(debit, credit, won, lot_no, merchant_no, funder_no)
 
 

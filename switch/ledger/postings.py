@@ -4,7 +4,17 @@ from switch.domain.decision import Decision
 from switch.ledger.chart import Account
 from switch.ledger.journal import Entry, entry
 
-_LOT: dict[int, Account] = {1: Account.CARD_MONEY, 2: Account.POINTS}  # by switch.domain.wallet.LotKind
+# Looked up once: an enumeration's member costs a search at each use.
+_CARD_MONEY = Account.CARD_MONEY
+_CASHBACK_ACCRUED = Account.CASHBACK_ACCRUED
+_FUNDER_DUE = Account.FUNDER_DUE
+_MEMBER_RECEIVABLE = Account.MEMBER_RECEIVABLE
+_MERCHANT_PAYABLE = Account.MERCHANT_PAYABLE
+_POINTS = Account.POINTS
+_SAFEGUARDED = Account.SAFEGUARDED
+_TREASURY_RETURN = Account.TREASURY_RETURN
+
+_LOT: dict[int, Account] = {1: _CARD_MONEY, 2: _POINTS}  # by switch.domain.wallet.LotKind
 
 
 def entries_of(decision: Decision) -> list[Entry]:
@@ -12,27 +22,27 @@ def entries_of(decision: Decision) -> list[Entry]:
     merchant = decision.stored.merchant_no
     out: list[Entry] = []
     for lot_no, kind, won in decision.spent:
-        out.append(entry(_LOT[kind], Account.MERCHANT_PAYABLE, won, lot_no=lot_no, merchant_no=merchant))
+        out.append(entry(_LOT[kind], _MERCHANT_PAYABLE, won, lot_no=lot_no, merchant_no=merchant))
     for lot_no, kind, won in decision.restored:
-        out.append(entry(Account.MERCHANT_PAYABLE, _LOT[kind], won, lot_no=lot_no, merchant_no=merchant))
+        out.append(entry(_MERCHANT_PAYABLE, _LOT[kind], won, lot_no=lot_no, merchant_no=merchant))
     for funder, won in decision.treasury:
-        pair = (Account.MERCHANT_PAYABLE, Account.TREASURY_RETURN)
+        pair = (_MERCHANT_PAYABLE, _TREASURY_RETURN)
         debit, credit = pair if won > 0 else pair[::-1]
         out.append(entry(debit, credit, abs(won), merchant_no=merchant, funder_no=funder))
     if decision.opened is not None:
         lot = decision.opened  # its balance moves on with the batch; what was granted stays
-        out.append(entry(Account.SAFEGUARDED, _LOT[lot.kind], lot.granted, lot_no=lot.lot_no))
+        out.append(entry(_SAFEGUARDED, _LOT[lot.kind], lot.granted, lot_no=lot.lot_no))
     if decision.removed is not None:
         lot_no, kind, won = decision.removed
-        out.append(entry(_LOT[kind], Account.SAFEGUARDED, won, lot_no=lot_no))
+        out.append(entry(_LOT[kind], _SAFEGUARDED, won, lot_no=lot_no))
     for funder, won in decision.granted:
-        out.append(entry(Account.FUNDER_DUE, Account.CASHBACK_ACCRUED, won, funder_no=funder))
+        out.append(entry(_FUNDER_DUE, _CASHBACK_ACCRUED, won, funder_no=funder))
     for funder, won in decision.taken:
-        pair = (Account.CASHBACK_ACCRUED, Account.FUNDER_DUE)
+        pair = (_CASHBACK_ACCRUED, _FUNDER_DUE)
         debit, credit = pair if won > 0 else pair[::-1]
         out.append(entry(debit, credit, abs(won), funder_no=funder))
     for lot_no, kind, won in decision.recovered:
-        out.append(entry(_LOT[kind], Account.CASHBACK_ACCRUED, won, lot_no=lot_no))
+        out.append(entry(_LOT[kind], _CASHBACK_ACCRUED, won, lot_no=lot_no))
     if decision.receivable:
-        out.append(entry(Account.MEMBER_RECEIVABLE, Account.CASHBACK_ACCRUED, decision.receivable))
+        out.append(entry(_MEMBER_RECEIVABLE, _CASHBACK_ACCRUED, decision.receivable))
     return out

@@ -83,7 +83,7 @@ class Door:
             original = OriginalRef(ref.stan, ref.transmission, asked, request.terminal_id, day)
             named = f"{ref.mti[:3]}{ref.stan}/{ref.transmission}/{asked}"
         day = self._local_day(request.local_mmdd, today, days_back)
-        key = PaymentKey(card.bucket, day, request.local_time, request.terminal_id, request.stan, kind)
+        key = PaymentKey(card.bucket, day, request.local_time, request.terminal_id, request.stan, int(kind))
         # What a repeat may not change. The card is named by its place in the books, never by its PAN.
         told = (
             f"{day}|{request.local_time}|{request.terminal_id}|{request.stan}|{kind}|{request.amount}|"

@@ -11,8 +11,9 @@ from datetime import date
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
+from typing import ClassVar
 
-from psycopg import AsyncConnection, pq
+from psycopg import pq
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Buffer, Dumper
 
@@ -22,9 +23,10 @@ _LENGTH = [Struct(">i").pack(n) for n in range(4096)]
 
 
 class Packed:
-    """A binary array ready to be sent."""
+    """A parameter in PostgreSQL's binary form, ready to be sent; `oid` is its type's."""
 
     __slots__ = ("raw",)
+    oid: ClassVar[int]
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -34,53 +36,56 @@ class Int2s(Packed):
     """smallint[]"""
 
     __slots__ = ()
+    oid = 1005
 
 
 class Int4s(Packed):
     """integer[]"""
 
     __slots__ = ()
+    oid = 1007
 
 
 class Int8s(Packed):
     """bigint[]"""
 
     __slots__ = ()
+    oid = 1016
 
 
 class Dates(Packed):
     """date[]"""
 
     __slots__ = ()
+    oid = 1182
 
 
 class Texts(Packed):
     """text[]"""
 
     __slots__ = ()
+    oid = 1009
 
 
 class Byteas(Packed):
     """bytea[]"""
 
     __slots__ = ()
+    oid = 1001
 
 
 class Bools(Packed):
     """boolean[]"""
 
     __slots__ = ()
+    oid = 1000
 
 
-_ARRAY_OID: dict[type[Packed], int] = {
-    Int2s: 1005,
-    Int4s: 1007,
-    Int8s: 1016,
-    Dates: 1182,
-    Texts: 1009,
-    Byteas: 1001,
-    Bools: 1000,
-}
+class Day(Packed):
+    """date"""
+
+    __slots__ = ()
+    oid = 1082
 
 
 @lru_cache(maxsize=4096)
@@ -128,6 +133,11 @@ def dates(days: Sequence[int]) -> Dates:
     return Dates(_fixed("i", 4, 1082, [days_since_2000(day) for day in days]))
 
 
+def day(number: int) -> Day:
+    """A single date, from yyyymmdd."""
+    return Day(Struct(">i").pack(days_since_2000(number)))
+
+
 def _variable(oid: int, values: Sequence[bytes]) -> bytes:
     if not values:
         return Struct(">3i").pack(0, 0, oid)
@@ -155,22 +165,14 @@ def byteas(values: Sequence[bytes]) -> Byteas:
     return Byteas(_variable(17, values))
 
 
-def _dumper(kind: type[Packed], array_oid: int) -> type[Dumper]:
-    class PackedDumper(Dumper):
-        format = pq.Format.BINARY
-        oid = array_oid
+class _ByteasDumper(Dumper):
+    format = pq.Format.BINARY
+    oid = Byteas.oid
 
-        def dump(self, obj: Packed) -> Buffer:
-            return obj.raw
-
-    PackedDumper.__name__ = f"{kind.__name__}Dumper"
-    return PackedDumper
+    def dump(self, obj: Byteas) -> Buffer:
+        return obj.raw
 
 
-_DUMPERS = {kind: _dumper(kind, oid) for kind, oid in _ARRAY_OID.items()}
-
-
-def register(connection: AsyncConnection | AdaptContext) -> None:
-    """Teach a connection these types."""
-    for kind, dumper in _DUMPERS.items():
-        connection.adapters.register_dumper(kind, dumper)
+def register(connection: AdaptContext) -> None:
+    """Teach a connection that uses cursors to take bytea arrays (the lane's uses none: see pipe)."""
+    connection.adapters.register_dumper(Byteas, _ByteasDumper)

@@ -6,9 +6,8 @@ payments need; the last round writes everything and commits, durably. Values go 
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Any
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, InterfaceError
 from psycopg.rows import TupleRow
 
 from switch.domain.calendar import date_of_day, day_of_date
@@ -18,18 +17,19 @@ from switch.domain.request import Request, Stored
 from switch.domain.wallet import Card, Lot, MonthUsage, Wallet
 from switch.store import lane_sql as sql
 from switch.store.arrays import (
+    Day,
     bools,
     dates,
+    day,
     int2s,
     int4s,
     int8s,
-    register,
     texts,
 )
 from switch.store.lane_values import Loaded
 from switch.store.lane_write import writes
+from switch.store.pipe import Pipe, Rows, Statement
 
-Rows = Sequence[TupleRow]
 _new_stored: Callable[..., Stored] = Stored  # rows come as tuples of anything
 _new_wallet: Callable[..., Wallet] = Wallet
 
@@ -44,53 +44,42 @@ class LaneBooks:
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
-        self._connection: AsyncConnection[TupleRow] | None = None
+        self._pipe: Pipe | None = None
         self._days: set[int] = set()
 
     async def open(self) -> None:
         """Connect. Raises psycopg.OperationalError when the database is away."""
         await self.close()
-        connection = await AsyncConnection.connect(
-            self._conninfo, autocommit=True, prepare_threshold=0, connect_timeout=5
-        )
-        register(connection)
-        await connection.execute(sql.SETTINGS, prepare=False)
-        self._connection = connection
+        connection = await AsyncConnection.connect(self._conninfo, autocommit=True, connect_timeout=5)
+        try:
+            await connection.execute(sql.SETTINGS)
+        except BaseException:
+            await connection.close()
+            raise
+        self._pipe = Pipe(connection)
 
     async def close(self) -> None:
         """Drop the connection; whatever was not committed is rolled back by the server."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            await pipe.close()
 
     @property
     def is_open(self) -> bool:
         """Whether there is a connection that is not known to be broken."""
-        return self._connection is not None and not self._connection.broken
+        return self._pipe is not None and not self._pipe.broken
 
     async def ensure_days(self, days: Iterable[int]) -> None:
         """Make the partitions of these days (yyyymmdd), outside any batch."""
-        for day in days:
-            if day not in self._days:
-                await self._raw.execute(sql.ENSURE_DAY, (date_of_day(day),))
-                self._days.add(day)
+        for wanted in days:
+            if wanted not in self._days:
+                await self._round(((sql.ENSURE_DAY, (day(wanted),)),))
+                self._days.add(wanted)
 
-    @property
-    def _raw(self) -> AsyncConnection[TupleRow]:
-        if self._connection is None:
-            raise RuntimeError("the lane is not connected")
-        return self._connection
-
-    async def _round(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Rows]:
-        """Send all statements at once, then read all answers. A statement without rows answers nothing."""
-        connection = self._raw
-        cursors: list[AsyncCursor[TupleRow]] = []
-        async with connection.pipeline():
-            for statement, parameters in statements:
-                cursor = connection.cursor(binary=True)
-                await cursor.execute(statement, parameters)
-                cursors.append(cursor)
-        return [await cursor.fetchall() if cursor.description else () for cursor in cursors]
+    async def _round(self, statements: Sequence[Statement]) -> list[Rows]:
+        if self._pipe is None:
+            raise InterfaceError("the lane is not connected")
+        return await self._pipe.trip(statements)
 
     async def begin(self, requests: Sequence[Request], business_days: dict[int, int]) -> Loaded:
         """Start the transaction, lock and load. `business_days`: programme_no → yyyymmdd to book on."""
@@ -127,8 +116,8 @@ class LaneBooks:
                         terminals,
                         stans,
                         int2s([key.kind for key in keys]),
-                        date_of_day(min(days)),
-                        date_of_day(max(days)),
+                        day(min(days)),
+                        day(max(days)),
                     ),
                 ),
                 (
@@ -238,8 +227,8 @@ class LaneBooks:
         """Give the batch up; the connection is good for the next one, or closed."""
         if not self.is_open:
             return
-        await self._raw.execute("ROLLBACK")
+        await self._round((("ROLLBACK", ()),))
 
 
-def _shift(day: int, by: int) -> date:
-    return date.fromordinal(date_of_day(day).toordinal() + by)
+def _shift(to: int, by: int) -> Day:
+    return day(day_of_date(date.fromordinal(date_of_day(to).toordinal() + by)))

@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from switch.domain.calendar import date_of_day
 from switch.domain.decision import Decision
 from switch.domain.request import Stored
 from switch.ledger.postings import entries_of
@@ -13,6 +12,7 @@ from switch.store import lane_sql as sql
 from switch.store.arrays import (
     Packed,
     dates,
+    day,
     int2s,
     int4s,
     int8s,
@@ -20,8 +20,9 @@ from switch.store.arrays import (
     texts,
 )
 from switch.store.lane_values import Loaded
+from switch.store.pipe import Statement
 
-Statements = list[tuple[str, tuple[Any, ...]]]
+Statements = list[Statement]
 
 
 def writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
@@ -206,8 +207,8 @@ def _add_rare(out: Statements, decisions: Sequence[Decision], loaded: Loaded) ->
                     int2s([k.kind for k in keys]),
                     int8s([r.returned for r in rows]),
                     int2s([r.outcome for r in rows]),
-                    date_of_day(min(days)),
-                    date_of_day(max(days)),
+                    day(min(days)),
+                    day(max(days)),
                 ),
             )
         )
