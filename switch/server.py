@@ -7,6 +7,7 @@ half a frame may wait. Whoever breaks a bound loses this connection, and nothing
 import asyncio
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -46,7 +47,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
+        self._outgoing: list[bytes] = []
         self._reading = True
         self.last_byte_at = self._loop.time()
         self.half_frame_since: float | None = None
@@ -110,15 +112,23 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             metrics.LATE.inc()  # it is booked; the terminal will repeat or reverse
             return
-        self._transport.write(frame(answer))
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(frame(answer))
         metrics.REQUEST_SECONDS.observe(self._loop.time() - started)
+
+    def _flush(self) -> None:
+        """Send what has been answered in this turn of the loop: one write for all of it."""
+        answers, self._outgoing = self._outgoing, []
+        if answers and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(answers))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a message failed", error=type(error).__name__)
         while self._waiting and len(self._tasks) < self._limits.in_flight_max:
-            self._take(self._waiting.pop(0))
+            self._take(self._waiting.popleft())
         if not self._waiting and not self._reading and not self._server.stopping:
             self._read_on()
 
@@ -139,7 +149,7 @@ class Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether an answer is still due."""
-        return bool(self._tasks or self._waiting)
+        return bool(self._tasks or self._waiting or self._outgoing)
 
     @property
     def in_flight(self) -> int:
@@ -165,6 +175,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close after the answers that were written are sent, but wait no longer than CLOSE_S for it."""
         if self._transport is not None and not self._transport.is_closing():
+            self._flush()
             self._transport.close()
             self._loop.call_later(CLOSE_S, self.abort)
 
