@@ -7,6 +7,8 @@ which all of it is forgotten. State and tries of a card are read by the lane, un
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from switch.domain.payment import PaymentKey
 from switch.service import metrics
 from switch.service.vault import Vault
@@ -66,9 +68,17 @@ class Directory:
             return None
         return await self._load(terminal_id)
 
-    def changed(self, terminal_id: str) -> None:
-        """Forget a terminal whose row has just been written."""
-        self._terminals.pop(terminal_id, None)
+    def signed(self, terminal_id: str, *, on: bool) -> None:
+        """Take over a sign-on or sign-off that has just been written: after a storm of them nobody waits."""
+        known = self._terminals.get(terminal_id)
+        if known is not None:
+            self._terminals[terminal_id] = replace(known, signed_on=on)
+
+    def rekeyed(self, terminal_id: str, tpk: str, tak: str) -> None:
+        """Take over session keys that have just been written."""
+        known = self._terminals.get(terminal_id)
+        if known is not None:
+            self._terminals[terminal_id] = replace(known, tpk=tpk, tak=tak)
 
     async def _load(self, terminal_id: str) -> TerminalRow | None:
         found = await self._lookup.terminal(terminal_id)

@@ -35,9 +35,9 @@ class NetworkDesk:
         if request.function == "key_exchange":
             return reply_fields(message, code="00", private=await self._new_keys(terminal))
         if request.function in ("sign_on", "sign_off"):
-            at = self._now() if request.function == "sign_on" else None
-            await self._lookup.save_sign(terminal.terminal_id, at)
-            self._directory.changed(terminal.terminal_id)
+            on = request.function == "sign_on"
+            await self._lookup.save_sign(terminal.terminal_id, self._now() if on else None)
+            self._directory.signed(terminal.terminal_id, on=on)
         return reply_fields(message, code="00")
 
     async def _new_keys(self, terminal: TerminalRow) -> dict[str, str]:
@@ -46,7 +46,7 @@ class NetworkDesk:
             self._hsm.generate_key(MAC_KEY, under_tmk=terminal.tmk),
         )
         await self._lookup.save_keys(terminal.terminal_id, tpk.lmk, tak.lmk, self._now())
-        self._directory.changed(terminal.terminal_id)
+        self._directory.rekeyed(terminal.terminal_id, tpk.lmk, tak.lmk)
         return {
             TAG_PIN_KEY: tpk.exported or "",
             TAG_MAC_KEY: tak.exported or "",

@@ -27,7 +27,7 @@ _SOCKET_LINE = 4  # of postmaster.pid: the folder of the socket; the line before
 _EMBEDDED_CONF = """\
 shared_buffers = {shared_buffers}
 max_wal_size = {max_wal_size}
-min_wal_size = 256MB
+min_wal_size = {min_wal_size}
 checkpoint_timeout = 15min
 wal_compression = off
 jit = off
@@ -38,8 +38,8 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 """
 _SIZES = {
-    "small": {"shared_buffers": "128MB", "max_wal_size": "2GB"},
-    "large": {"shared_buffers": "4GB", "max_wal_size": "16GB"},
+    "small": {"shared_buffers": "128MB", "max_wal_size": "2GB", "min_wal_size": "256MB"},
+    "large": {"shared_buffers": "4GB", "max_wal_size": "16GB", "min_wal_size": "4GB"},
 }
 
 

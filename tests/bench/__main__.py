@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--members", type=int, default=100_000)
+    parser.add_argument("--members", type=int, default=60_000)
     parser.add_argument("--shops", type=int, default=1_000)
     parser.add_argument("--seconds", type=int, default=20, help="of each load")
     parser.add_argument("--day", type=int, default=300_000, help="payments of the day that is settled")

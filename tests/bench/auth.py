@@ -19,6 +19,7 @@ from tests.support.stage import Program, Stage, hsm, start_switch
 IN_FLIGHT = 768
 CONNECTIONS = 4
 PIN_SHARE_PPM = 100_000
+WARM_UP_S = 10
 PGBENCH_SECONDS = 15
 PGBENCH_SCALE = 50
 
@@ -70,7 +71,7 @@ def load(stage: Stage, switch: Program, **plan: Any) -> LoadReport:
     async def play() -> LoadReport:
         return await run_load(
             LoadPlan(host="127.0.0.1", port=switch.port, connections=CONNECTIONS, amount_min=1_000,
-                     amount_max=9_000, pin_share_ppm=PIN_SHARE_PPM, timeout_s=30.0, **plan),
+                     amount_max=9_000, timeout_s=30.0, **plan),
             stage.make_terminals(), stage.cards(),
         )  # fmt: skip
 
@@ -82,15 +83,22 @@ def measure(stage: Stage, seconds: int) -> dict[str, Any]:
     """Closed loop for the most it can do, open loop at half of that for the waiting."""
     _owner(stage, "CREATE DATABASE pgbench")
     _pgbench(stage, "-i", "-q", "-s", str(PGBENCH_SCALE))
+    _owner(
+        stage, "CHECKPOINT"
+    )  # both then write to recycled segments of the log, as a server does that lives
     before = pgbench_tps(stage)
     with hsm(stage.directory) as security_module:
         switch = start_switch(stage.config(security_module.port))
         try:
-            load(stage, switch, in_flight=IN_FLIGHT, duration_s=5)  # caches, plans, statistics
+            load(stage, switch, in_flight=IN_FLIGHT, duration_s=WARM_UP_S)  # caches, plans, statistics
             _owner(stage, "ANALYZE")
+            _owner(stage, "CHECKPOINT")
             closed = load(stage, switch, in_flight=IN_FLIGHT, duration_s=seconds)
             after = pgbench_tps(stage)
             half = max(1, int(closed.answers_per_s / 2))
+            pins = load(
+                stage, switch, in_flight=IN_FLIGHT, duration_s=seconds // 2, pin_share_ppm=PIN_SHARE_PPM
+            )
             opened = load(stage, switch, rate_per_s=half, duration_s=seconds)
         finally:
             switch.stop()
@@ -109,6 +117,7 @@ def measure(stage: Stage, seconds: int) -> dict[str, Any]:
         "open_p50_ms": opened.latency_us["p50"] / 1000,
         "open_p99_ms": opened.latency_us["p99"] / 1000,
         "outcomes": {**closed.outcomes},
+        "per_second_with_pins": pins.answers_per_s,
         "pin_share_ppm": PIN_SHARE_PPM,
         "payments_booked": proof.payments,
         "proof_ok": proof.ok,
