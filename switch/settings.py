@@ -75,7 +75,7 @@ class Lanes(_Section):
     """Group commit: how many lanes, how many payments one commit takes, how many may wait per lane."""
 
     count: int = Field(default=2, ge=1, le=64)
-    batch_max: int = Field(default=96, ge=1, le=1_024)
+    batch_max: int = Field(default=256, ge=1, le=1_024)
     queue_max: int = Field(default=4_096, ge=1, le=100_000)
 
 

@@ -57,7 +57,7 @@ class Waiting(msgspec.Struct, gc=False):
 class Limits(msgspec.Struct, frozen=True):
     """Bounds: requests a batch, requests waiting in a lane; seconds for one batch and for its retries."""
 
-    batch_max: int = 96
+    batch_max: int = 256
     queue_max: int = 4096
     batch_s: float = 4.0
     give_up_s: float = 8.0

@@ -15,7 +15,7 @@ LATE = Counter("dure_answers_undeliverable_total", "Answers whose connection had
 REQUEST_SECONDS = Histogram("dure_request_seconds", "From the last byte in to the answer out", _FINE)
 
 BATCHES = Counter("dure_batches_total", "Batches committed")
-BATCH_SIZE = Histogram("dure_batch_size", "Requests in a batch", (1, 2, 4, 8, 16, 32, 64, 96, 128))
+BATCH_SIZE = Histogram("dure_batch_size", "Requests in a batch", (1, 2, 4, 8, 16, 32, 64, 128, 256))
 BATCH_SECONDS = Histogram("dure_batch_seconds", "From BEGIN to the durable commit", _FINE)
 BATCH_RETRIES = Counter("dure_batch_retries_total", "Batches begun again", ["why"])
 QUEUE = Gauge("dure_lane_queue", "Requests waiting for a lane", ["lane"])

@@ -16,7 +16,7 @@ from switch.store.engine import conninfo, resolve, stop_embedded
 from terminal_sim.load import LoadPlan, LoadReport, run_load
 from tests.support.stage import Program, Stage, hsm, start_switch
 
-IN_FLIGHT = 768
+IN_FLIGHT = 1024
 CONNECTIONS = 4
 PIN_SHARE_PPM = 100_000
 WARM_UP_S = 10

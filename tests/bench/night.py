@@ -15,7 +15,7 @@ from switch.service.proofs import run as prove
 from tests.bench.auth import load
 from tests.support.stage import BIN, ROOT, Stage, hsm, start_switch
 
-IN_FLIGHT = 768
+IN_FLIGHT = 1024
 
 
 def measure(stage: Stage, payments: int) -> dict[str, Any]:

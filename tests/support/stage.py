@@ -193,7 +193,7 @@ class Stage:
             Terminal(t, m, tmk(SEED, t), journal_max=journal_max) for t, m in self.terminals[: count or None]
         ]
 
-    def config(self, hsm_port: int, *, lanes: int = 2, batch_max: int = 96, port: int = 0) -> Path:
+    def config(self, hsm_port: int, *, lanes: int = 2, batch_max: int = 256, port: int = 0) -> Path:
         """Write the switch's configuration; returns its path."""
         clock = f'mode = "simulated"\nfile = "{self.clock}"' if self.simulation else 'mode = "system"'
         path = self.directory / "switch.toml"
