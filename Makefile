@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+COMPILE := $(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate -q
 
 .PHONY: demo test gates bench lock lock-check setup clean
 
@@ -33,11 +35,11 @@ bench: $(STAMP)
 
 # The lock holds versions and hashes only, so it names no index and works with any mirror.
 lock: $(STAMP)
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements.lock
+	$(COMPILE) -o requirements.lock
 
 lock-check: $(STAMP)
 	@cp requirements.lock $(VENV)/lock.check
-	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o $(VENV)/lock.check
+	@$(COMPILE) -o $(VENV)/lock.check
 	@cmp -s requirements.lock $(VENV)/lock.check || { echo "requirements.lock does not match pyproject.toml: run 'make lock' and commit it"; exit 1; }
 
 clean:
