@@ -14,7 +14,7 @@ from switch.domain.wallet import Lot, MonthUsage, Wallet
 FunderNoWon = tuple[tuple[int, int], ...]
 """(funder_no, won) pairs."""
 LotWon = tuple[int, int, int]
-"""(lot_no, kind, won > 0)."""
+"""(lot_no, kind, won > 0; where Decision says so, negative won undo it)."""
 
 
 class UsageChange(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +83,8 @@ class Decision(msgspec.Struct, gc=False):
     treasury     merchant → funder's treasury return (negative won: back again)
     opened       the new lot of a top-up            removed     lot → safeguarded account (top-up reversed)
     granted      funders → accrued cashback         taken       accrued cashback → funders (either sign)
-    recovered    lots → accrued cashback            receivable  owed by the member instead
+    recovered    lots → accrued cashback (negative won: back again)
+    receivable   owed by the member instead
     """
 
     stored: Stored

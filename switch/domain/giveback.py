@@ -319,24 +319,32 @@ def _reverse_refund(
     original: Stored,
     originals: list[Stored],
 ) -> Decision:
-    """Undo a refund: the purchase stands again. Only the latest return of a purchase can be undone."""
+    """Undo a refund: the purchase stands again. Only the latest return of a purchase can be undone.
+
+    What the refund clawed back from lots goes back to them; what it left the member owing is accrued again,
+    and the night pays it off.
+    """
     done = decode_detail(original.detail)
     purchase = next((s for s in originals if s.seq == original.original_seq), None)
     if purchase is None or done.returned is None or purchase.returned != done.returned[1]:
         note = "a later return of the same purchase stands in the way"
         return _note(request, wallet, terms, business_day, original, Outcome.EXCEPTION, note)
-    if any(wallet.lots[lot_no].balance < won for lot_no, _, won in done.restored):
+    given_back = tuple([(lot_no, kind, -won) for lot_no, kind, won in done.recovered])
+    changes: dict[int, int] = {}
+    for lot_no, _, won in (*done.restored, *given_back):
+        changes[lot_no] = changes.get(lot_no, 0) - won
+    if any(wallet.lots[lot_no].balance + change < 0 for lot_no, change in changes.items()):
         note = "the refunded money has been spent"
         return _note(request, wallet, terms, business_day, original, Outcome.EXCEPTION, note)
     amount = original.approved
     before = done.returned[0]
     state = Outcome.RETURNED_PARTLY if before else Outcome.APPROVED
-    changes = tuple([(lot_no, -won) for lot_no, _, won in done.restored])
     detail = Detail(
         original=_ref(original),
         returned=(done.returned[1], before),
         basis_left=None if done.basis_left is None else done.basis_left[::-1],
         funders=tuple([(funder, -won) for funder, won in done.funders]),
+        recovered=given_back,
     )
     stored = record(
         request,
@@ -346,7 +354,7 @@ def _reverse_refund(
         Outcome.APPROVED,
         "approved",
         approved=amount,
-        after=balances(wallet, terms, _today(request, business_day), changes),
+        after=balances(wallet, terms, _today(request, business_day), tuple(changes.items())),
         basis=-original.basis,
         usage_before=original.usage_before,
         cashback=-original.cashback,
@@ -358,6 +366,7 @@ def _reverse_refund(
         spent=done.restored,
         treasury=tuple([(funder, -won) for funder, won in done.treasury]),
         taken=tuple([(funder, -won) for funder, won in done.funders]),
+        recovered=given_back,
         usage=UsageChange(original.usage_month, purchase.key.local_day, spent=amount, basis=-original.basis),
         originals=(
             OriginalChange(purchase, before, state),

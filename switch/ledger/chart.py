@@ -67,6 +67,7 @@ ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
         (_A.CASHBACK_ACCRUED, _A.POINTS),  # nightly credit
         (_A.POINTS, _A.CASHBACK_ACCRUED),  # clawback from points
         (_A.CARD_MONEY, _A.CASHBACK_ACCRUED),  # clawback from the charged money being refunded
+        (_A.CASHBACK_ACCRUED, _A.CARD_MONEY),  # reversal of a refund that had clawed it back from there
         (_A.MEMBER_RECEIVABLE, _A.CASHBACK_ACCRUED),  # clawback that nothing was left to pay
         (_A.CASHBACK_ACCRUED, _A.MEMBER_RECEIVABLE),  # a later credit pays the receivable off
         (_A.MERCHANT_PAYABLE, _A.FEE_INCOME),  # merchant fee

@@ -42,7 +42,9 @@ def entries_of(decision: Decision) -> list[Entry]:
         debit, credit = pair if won > 0 else pair[::-1]
         out.append(entry(debit, credit, abs(won), funder_no=funder))
     for lot_no, kind, won in decision.recovered:
-        out.append(entry(_LOT[kind], _CASHBACK_ACCRUED, won, lot_no=lot_no))
+        pair = (_LOT[kind], _CASHBACK_ACCRUED)
+        debit, credit = pair if won > 0 else pair[::-1]
+        out.append(entry(debit, credit, abs(won), lot_no=lot_no))
     if decision.receivable:
         out.append(entry(_MEMBER_RECEIVABLE, _CASHBACK_ACCRUED, decision.receivable))
     return out

@@ -206,7 +206,7 @@ class Model:
         basis = self._basis(w, moved)
         taken = -self._rerate(r.wallet_id, bought, today)
         if taken > 0 and bought["today"] <= self.credited:
-            self._recover(w, r.wallet_id, today, taken, back)
+            answer["clawed"] = self._recover(w, r.wallet_id, today, taken, back)
         bought["returned"] += amount
         bought.setdefault("refunds", []).append(answer)
         self._count(w, bought["request"].key.local_day, -amount, -basis)
@@ -215,7 +215,8 @@ class Model:
 
     def _recover(
         self, w: dict[str, Any], wallet_id: int, today: int, left: int, back: list[tuple[int, int]]
-    ) -> None:
+    ) -> list[tuple[int, int]]:
+        clawed = []
         sources = [
             (no, lot["won"])
             for no, lot in sorted(w["lots"].items(), key=lambda item: (item[1]["till"], item[0]))
@@ -227,19 +228,25 @@ class Model:
             if won:
                 self._lot(w, wallet_id, no, -won, ("accrued", wallet_id))
                 self.accrued[wallet_id, today] += won
+                clawed.append((no, won))
                 left -= won
         if left:
             w["owed"] += left
             self._move(("accrued", wallet_id), ("owed", wallet_id), -left)
             self.accrued[wallet_id, today] += left
+        return clawed
 
     def _undo_refund(self, w: dict[str, Any], r: Request, today: int, answer: Answer, of: Answer) -> str:
         bought = of["bought"]
         standing = [refund for refund in bought["refunds"] if not refund.get("undone")]
         if standing[-1] is not of:
             return "exception"
-        if any(w["lots"][no]["won"] < won for no, won in of["back"]):
+        clawed = Counter(dict(of.get("clawed", ())))
+        if any(w["lots"][no]["won"] + clawed[no] < won for no, won in of["back"]):
             return "exception"
+        for no, won in clawed.items():
+            self._lot(w, r.wallet_id, no, won, ("accrued", r.wallet_id))
+            self.accrued[r.wallet_id, today] -= won
         back = dict.fromkeys(no for no, _ in of["back"])
         for no, won in reversed(of["moved"]):
             if no in back:

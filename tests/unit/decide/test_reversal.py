@@ -5,6 +5,9 @@ import pytest
 from switch.domain.payment import Kind, Outcome
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import PinCheck, Stored
+from switch.domain.wallet import LotKind
+from switch.ledger.chart import Account
+from switch.ledger.postings import entries_of
 from tests.unit.decide.world import CITY, GONE, MARKET, PLAIN, Till, charged, points, wallet
 
 
@@ -110,6 +113,29 @@ def test_of_a_refund_lets_the_purchase_stand_again() -> None:
     assert (till.balance(1), bought.returned, bought.outcome) == (30_000, 0, Outcome.APPROVED)
     assert till.wallet.usage_of(202606).basis == 20_000
     assert refunded.outcome == Outcome.RETURNED
+
+
+def test_of_a_refund_whose_clawback_took_the_money_returned_gives_that_back_too() -> None:
+    till = Till(wallet(charged(1, 10_000)))
+    bought = till.send(Kind.PURCHASE, 10_000)
+    till.credited_through = 20260610  # the 1,000 of cashback were credited, and spent
+    refund = till.send(Kind.REFUND, 10_000, day=20260611, of=bought)
+    assert (till.last.recovered, till.balance(1)) == (((1, LotKind.CHARGED, 1_000),), 9_000)
+    done = till.send(Kind.REVERSAL, 10_000, day=20260611, of=refund)
+    assert (why(done), till.balance(1), bought.returned) == ("approved", 0, 0)
+    assert (done.ledger_after, done.cashback) == (0, 1_000)
+    booked = [(one.debit, one.credit, one.won) for one in entries_of(till.last)]
+    assert (Account.CASHBACK_ACCRUED, Account.CARD_MONEY, 1_000) in booked  # nothing is left to be credited
+
+
+def test_of_a_refund_gives_back_points_that_it_had_returned_and_clawed_back_at_once() -> None:
+    till = Till(wallet(charged(1, 50_000), points(2, 500), points_on=True))
+    bought = till.send(Kind.PURCHASE, 10_500)
+    till.credited_through = 20260610
+    refund = till.send(Kind.REFUND, 10_500, day=20260611, of=bought)
+    assert (till.balance(1), till.balance(2)) == (49_500, 0)
+    assert why(till.send(Kind.REVERSAL, 10_500, day=20260611, of=refund)) == "approved"
+    assert (till.balance(1), till.balance(2)) == (40_000, 0)
 
 
 def test_of_a_refund_with_a_later_one_on_top_is_an_exception() -> None:
