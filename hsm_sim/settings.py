@@ -58,14 +58,25 @@ def load(path: Path | None, **overrides: object) -> Settings:
     values: dict[str, object] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text("utf-8"))
+            values = tomllib.loads(path.read_text("utf-8-sig"))
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from None
+            raise ConfigError(
+                f"{path}: cannot be read ({error.strerror}): name a file that you may read"
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: is not UTF-8: save it as UTF-8 text") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: {error}: correct the TOML there") from None
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(_fault(e["loc"], e["msg"], e["type"]) for e in error.errors(include_input=False))
         raise ConfigError(f"{path or 'the command line'}: {faults}") from None
+
+
+def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
+    key = ".".join(map(str, place))
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key: remove it, or use one of {', '.join(Settings.model_fields)}"
+    return f"{key}: {message[:1].lower()}{message[1:]}: correct it"

@@ -131,13 +131,19 @@ def load(path: Path) -> Settings:
             raise ConfigurationError(
                 f"{path}: larger than {FILE_BYTES_MAX:,} bytes: this is no settings file"
             )
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: there is no such file; copy config/settlement.toml and name it with --config"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8: save it as UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: {error}: correct the TOML there") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read ({error.strerror}): name a file that you may read"
+        ) from None
     try:
         return Settings.model_validate(_anchored(data, path.resolve().parent))
     except ValidationError as error:

@@ -176,14 +176,16 @@ def _is_set(secret: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: there is no such file: name one with --config, config/switch.toml is an example"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8: save it as UTF-8 text") from None
+    except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({type(error).__name__}): it must be readable UTF-8"
+            f"{path}: cannot be read ({error.strerror}): name a file that you may read"
         ) from None
     if len(text) > FILE_CHARACTERS_MAX:
         raise ConfigError(f"{path}: more than {FILE_CHARACTERS_MAX:,} characters: this is no configuration")

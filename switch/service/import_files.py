@@ -19,6 +19,9 @@ PROBLEMS_MAX = 20
 ROWS_MAX = 1_000_000
 FILE_BYTES_MAX = 500_000_000
 PROGRESS_EVERY = 5_000
+# What spreadsheets of some locales write under the name of CSV.
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+COMMAS = 'save it with commas, as "CSV UTF-8 (comma delimited)"'
 
 Progress = Callable[[str, int, int], None]
 """Told (what is being done, rows done, rows in all or 0) every few thousand rows."""
@@ -155,6 +158,10 @@ def _places(header: list[str], columns: Sequence[Column], problems: Problems) ->
     names = [cell.strip() for cell in header]
     known = [column.name for column in columns]
     before = problems.count
+    other = next((mark for mark in OTHER_SEPARATORS if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        problems.add(1, "", f"separated by {OTHER_SEPARATORS[other]}, not by commas", COMMAS)
+        return None
     if not any(name in known for name in names):
         problems.add(1, "", "has no header row", f"the first line must be {','.join(known)}")
         return None

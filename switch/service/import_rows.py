@@ -98,7 +98,7 @@ def _form(pattern: str, what: str) -> Callable[[str], str]:
 
     def parse(cell: str) -> str:
         if not matches(cell):
-            raise CellError("is empty" if not cell else f"{cell[:40]!r} is not {what}", f"write {what}")
+            raise CellError("is empty" if not cell else f"{cell[:40]!r} does not fit", f"write {what}")
         return cell
 
     return parse
@@ -110,7 +110,7 @@ def _hidden(pattern: str, what: str) -> Callable[[str], str]:
 
     def parse(cell: str) -> str:
         if not matches(cell):
-            raise CellError("is empty" if not cell else f"is not {what}", f"write {what}")
+            raise CellError("is empty" if not cell else "does not fit", f"write {what}")
         return cell
 
     return parse

@@ -41,12 +41,14 @@ def read_programme(path: Path) -> Programme:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX)
-        return parse_programme(data.decode("utf-8"), str(path))
+        return parse_programme(data.decode("utf-8-sig"), str(path))
     except FileNotFoundError:
         raise ApplyRefusedError([f"{path}: there is no such file: check the path"]) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ApplyRefusedError([f"{path}: is not UTF-8: save it as UTF-8 text"]) from None
+    except OSError as error:
         raise ApplyRefusedError(
-            [f"{path}: cannot be read ({type(error).__name__}): it must be UTF-8 text"]
+            [f"{path}: cannot be read ({error.strerror}): name a file that you may read"]
         ) from None
 
 

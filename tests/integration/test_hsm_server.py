@@ -208,7 +208,7 @@ def test_bad_configuration_ends_with_78(tmp_path: Path) -> None:
     for command in ("serve", "check-config"):
         result = run(command, "--config", str(config))
         assert result.returncode == 78
-        assert "prot" in result.stderr
+        assert "prot: unknown key: remove it, or use one of host, port" in result.stderr
     assert run("check-config", "--config", str(tmp_path / "none.toml")).returncode == 78
 
 

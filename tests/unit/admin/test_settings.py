@@ -85,3 +85,12 @@ def test_a_fault_is_one_line(tmp_path: Path, text: str, expected: str) -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file: name one with --config"):
         load_settings(tmp_path / "none.toml")
+
+
+def test_a_byte_order_mark_does_not_matter_and_other_encodings_are_told(tmp_path: Path) -> None:
+    assert _load(tmp_path, "\ufeff" + GOOD)
+    (tmp_path / "korean.toml").write_bytes(GOOD.encode() + "# 서로".encode("cp949"))
+    with pytest.raises(ConfigError, match=r"korean\.toml: is not UTF-8: save it as UTF-8 text"):
+        load_settings(tmp_path / "korean.toml")
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\): name a file"):
+        load_settings(tmp_path)

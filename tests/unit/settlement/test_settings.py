@@ -50,7 +50,7 @@ def test_the_example_is_good() -> None:
         ("2026-11-26]", "2026-11-26]\nextra_open = [2026-11-28]", "a week-end"),
         ('bank = "020"', "", "originator.seoro.bank: is missing"),
         ('bank = "020"', 'bank = "국민"', "originator.seoro.bank"),
-        ("[files]", "[files", "settlement.toml: "),
+        ("[files]", "[files", ": correct the TOML there"),
     ],
 )
 def test_faults_name_their_key_in_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -59,6 +59,15 @@ def test_faults_name_their_key_in_one_line(tmp_path: Path, old: str, new: str, s
     assert said in str(found.value)
     assert "secret" not in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_other_encodings_and_folders_are_told_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
+    load(_write(tmp_path, "\ufeff" + GOOD))
+    (tmp_path / "korean.toml").write_bytes(GOOD.encode("cp949"))
+    with pytest.raises(ConfigurationError, match=r"korean\.toml: is not UTF-8: save it as UTF-8 text"):
+        load(tmp_path / "korean.toml")
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(Is a directory\)"):
+        load(tmp_path)
 
 
 def test_the_password_comes_from_its_file(tmp_path: Path) -> None:
