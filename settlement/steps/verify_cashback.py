@@ -6,7 +6,7 @@ entries per funder. On top, the usage before it must be the sum of what the wall
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from switch.domain.cashback import rate
 from switch.domain.payment import Kind, Outcome
 from switch.ledger.chart import Account
 from switch.ledger.journal import Source
-from switch.store.dayhash import payment_window
+from switch.store.dayhash import LOOKAHEAD_DAYS, payment_window
 
 CHUNK_ROWS = 2_000
 FAULTS_SHOWN_MAX = 20
@@ -72,7 +72,7 @@ _USAGE = text(f"""
         SELECT bucket, wallet_id, usage_month, sum(basis)::bigint AS basis FROM payment
         WHERE programme_no = :programme_no AND business_date < :day AND {_POSTED} AND {_MOVING}
           AND usage_month IN (SELECT usage_month FROM today WHERE kind = {Kind.PURCHASE:d})
-          AND local_day BETWEEN :month_first AND :last
+          AND business_date >= :since AND local_day BETWEEN :first AND :last
         GROUP BY bucket, wallet_id, usage_month
     )
     SELECT t.* FROM (
@@ -87,7 +87,7 @@ _USAGE = text(f"""
 _USAGE_EXACT = text(f"""
     SELECT coalesce(sum(basis), 0)::bigint FROM payment
     WHERE bucket = :bucket AND wallet_id = :wallet_id AND seq < :seq AND usage_month = :usage_month
-      AND local_day BETWEEN :month_first AND :last AND {_POSTED} AND {_MOVING}
+      AND business_date >= :since AND local_day BETWEEN :first AND :last AND {_POSTED} AND {_MOVING}
 """)  # noqa: S608
 _MONTHS = text(f"""
     SELECT min(usage_month) FROM payment
@@ -266,14 +266,17 @@ def _wrong_usage(frame: Frame) -> Iterator[str]:
     month = frame.connection.execute(_MONTHS, window).scalar()
     if month is None:
         return
-    months = {"month_first": date_of_day(month * 100 + 1), "last": window["last"]}
-    rows = frame.connection.execute(_USAGE, {**window, **months, "most": 1_000}).all()
+    # A return counts in its original's month, whatever day its terminal holds it to be: so the month is found
+    # by business dates. The month's first payment can be booked that much earlier, if its clock was ahead.
+    since = date_of_day(month * 100 + 1) - timedelta(days=LOOKAHEAD_DAYS)
+    bounds = {"since": since, "first": window["first"], "last": window["last"]}
+    rows = frame.connection.execute(_USAGE, {**window, **bounds, "most": 1_000}).all()
     for row in rows:
         # A wallet may have posted on the next date already when a slower lane posted on this one, so what
         # the quick pass finds is asked again by posting number alone.
         wallet = {"bucket": row.bucket, "wallet_id": row.wallet_id, "seq": row.seq}
         exact = frame.connection.execute(
-            _USAGE_EXACT, {**wallet, "usage_month": row.usage_month, **months}
+            _USAGE_EXACT, {**wallet, "usage_month": row.usage_month, **bounds}
         ).scalar_one()
         if exact != row.usage_before:
             yield f"{_name(row)}: usage before it is {exact:,}, recorded {row.usage_before:,}"

@@ -201,8 +201,13 @@ class Books:
         self._usage[wallet_id, month] = self._usage.get((wallet_id, month), 0) + basis
         return Paid(wallet_id, seq, day, day, merchant_no, won, basis, before, uses)
 
-    def refund(self, paid: Paid, won: int, day: date, *, credited: bool = False) -> int:
-        """A refund of a purchase that used charged money alone; `credited` takes the cashback from points."""
+    def refund(
+        self, paid: Paid, won: int, day: date, *, credited: bool = False, local_day: date | None = None
+    ) -> int:
+        """A refund of a purchase that used charged money alone; `credited` takes the cashback from points.
+
+        `local_day` is what the terminal holds to be the day.
+        """
         left = paid.basis - paid.returned
         was = self._rating(paid, left)
         kept = self._rating(paid, left - won)
@@ -232,6 +237,7 @@ class Books:
                 "original": {"day": day_of_date(paid.local_day), "seq": paid.seq},
                 "basis_left": [left, left - won],
             },
+            local_day=local_day,
         )
         paid.returned += won
         self._usage[paid.wallet, month] -= won
@@ -286,11 +292,13 @@ class Books:
         cashback: int = 0,
         original: int = 0,
         detail: dict[str, object] | None = None,
+        local_day: date | None = None,
     ) -> int:
         self._stan += 1
         where = {"bucket": bucket_of(wallet_id), "wallet": wallet_id, "day": day, "no": self.no}
         with self.engine.begin() as connection:
-            connection.execute(text("SELECT dure_ensure_day(:day)"), {"day": day})
+            for each in {day, local_day or day}:
+                connection.execute(text("SELECT dure_ensure_day(:day)"), {"day": each})
             seq = connection.execute(
                 text(
                     "UPDATE wallet SET seq = seq + 1"
@@ -300,12 +308,13 @@ class Books:
             ).scalar_one()
             connection.execute(
                 text(
-                    "INSERT INTO payment VALUES (:bucket, :day, 120000, 'T0000001', :stan, :kind, :wallet,"
-                    " :seq, 1, :merchant, :no, :no, :day, '0101000000', 0, :amount, :amount, :outcome, 0,"
+                    "INSERT INTO payment VALUES (:bucket, :local_day, 120000, 'T0000001', :stan, :kind,"
+                    " :wallet, :seq, 1, :merchant, :no, :no, :day, '0101000000', 0, :amount, :amount, :outcome, 0,"
                     " '123456', :rrn, 'pos', :basis, :month, :before, :cashback, 0, 0, 0, :original, :detail)"
                 ),
                 {
                     **where,
+                    "local_day": local_day or day,
                     "stan": self._stan,
                     "kind": int(kind),
                     "seq": seq,

@@ -307,6 +307,20 @@ def test_returns_are_recomputed_from_their_original_purchase(
     assert report.programmes[0].problem == ""
 
 
+def test_a_return_that_a_wrong_clock_dates_before_the_months_first_stops_no_night(
+    owner: Engine, engine: Engine, settings_at: SettingsAt
+) -> None:
+    books = Books(owner)
+    first = date(2026, 12, 1)
+    member, shop = books.wallet(7, first), books.merchant(1)
+    paid = books.buy(member, shop, 100_000, first)
+    books.refund(paid, 100_000, first, local_day=date(2026, 11, 29))
+    books.buy(member, shop, 10_000, first)
+    assert run(engine, settings_at("2026-12-02T00:30:00+09:00")).programmes[0].problem == ""
+    books.buy(member, shop, 20_000, date(2026, 12, 2))
+    assert run(engine, settings_at("2026-12-03T00:30:00+09:00")).programmes[0].problem == ""
+
+
 def test_a_tampered_return_is_found(owner: Engine, engine: Engine, settings_at: SettingsAt) -> None:
     books = Books(owner)
     paid = books.buy(books.wallet(7, D), books.merchant(1), 50_000, D)
