@@ -309,8 +309,9 @@ class Books:
             connection.execute(
                 text(
                     "INSERT INTO payment VALUES (:bucket, :local_day, 120000, 'T0000001', :stan, :kind,"
-                    " :wallet, :seq, 1, :merchant, :no, :no, :day, '0101000000', 0, :amount, :amount, :outcome, 0,"
-                    " '123456', :rrn, 'pos', :basis, :month, :before, :cashback, 0, 0, 0, :original, :detail)"
+                    " :wallet, :seq, 1, :merchant, :no, :no, :day, '0101000000', 0, :amount, :amount,"
+                    " :outcome, 0, '123456', :rrn, 'pos', :basis, :month, :before, :cashback, 0, 0, 0,"
+                    " :original, :detail)"
                 ),
                 {
                     **where,
