@@ -231,7 +231,7 @@ def _work_out(
     recovered: list[LotWon] = []
     receivable = 0
     if total > 0 and original.business_day <= credited_through:
-        recovered, receivable = _recover(wallet, restored, total)
+        recovered, receivable = _recover(wallet, restored, total, day)
     changes: dict[int, int] = {}
     for lot_no, _, won in restored:
         changes[lot_no] = changes.get(lot_no, 0) + won
@@ -265,11 +265,11 @@ def _taken(terms: Terms, original: Stored, left: int, kept: int) -> tuple[tuple[
     return difference(_rating(terms, original, left), _rating(terms, original, kept))
 
 
-def _recover(wallet: Wallet, restored: list[LotWon], total: int) -> tuple[list[LotWon], int]:
-    """Take credited cashback back: from points, then from the charged money being returned (rule 9)."""
+def _recover(wallet: Wallet, restored: list[LotWon], total: int, day: int) -> tuple[list[LotWon], int]:
+    """Take credited cashback back: from valid points, then from the charged money being returned (rule 9)."""
     coming = {lot_no: won for lot_no, _, won in restored}
     points = sorted(
-        (lot for lot in wallet.lots.values() if lot.kind == LotKind.POINTS),
+        (lot for lot in wallet.lots.values() if lot.kind == LotKind.POINTS and lot.valid_on(day)),
         key=lambda lot: (lot.expires or 99_999_999, lot.lot_no),
     )
     sources = [(lot.lot_no, lot.kind, lot.balance + coming.get(lot.lot_no, 0)) for lot in points]

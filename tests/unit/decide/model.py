@@ -206,7 +206,7 @@ class Model:
         basis = self._basis(w, moved)
         taken = -self._rerate(r.wallet_id, bought, today)
         if taken > 0 and bought["today"] <= self.credited:
-            answer["clawed"] = self._recover(w, r.wallet_id, today, taken, back)
+            answer["clawed"] = self._recover(w, r.wallet_id, today, late, taken, back)
         bought["returned"] += amount
         bought.setdefault("refunds", []).append(answer)
         self._count(w, bought["request"].key.local_day, -amount, -basis)
@@ -214,14 +214,16 @@ class Model:
         answer |= {"bought": bought, "moved": moved, "back": back}
 
     def _recover(
-        self, w: dict[str, Any], wallet_id: int, today: int, left: int, back: list[tuple[int, int]]
+        self,
+        w: dict[str, Any],
+        wallet_id: int,
+        today: int,
+        late: int,
+        left: int,
+        back: list[tuple[int, int]],
     ) -> list[tuple[int, int]]:
         clawed = []
-        sources = [
-            (no, lot["won"])
-            for no, lot in sorted(w["lots"].items(), key=lambda item: (item[1]["till"], item[0]))
-            if lot["kind"] == "points"
-        ]
+        sources = [(no, lot["won"]) for no, lot in self._spendable(w, ["points"], late)]
         sources += [(no, won) for no, won in back if w["lots"][no]["kind"] == "charged"]
         for no, most in sources:
             won = min(most, left)

@@ -222,6 +222,16 @@ def test_credited_cashback_comes_from_points_then_from_the_money_returned(
     assert back.ledger_after == till.wallet.ledger_balance()
 
 
+def test_points_that_have_expired_pay_no_clawback() -> None:
+    """They are no longer the member's: like the nightly credit, a refund leaves them for the treasury."""
+    till = Till(wallet(charged(1, 50_000), points(2, 5_000, expires=20260610), points(3, 400)))
+    bought = till.send(Kind.PURCHASE, 10_000, day=20260610)
+    till.credited_through = 20260610
+    till.send(Kind.REFUND, 10_000, day=20260611, of=bought)
+    assert [(lot_no, won) for lot_no, _, won in till.last.recovered] == [(3, 400), (1, 600)]
+    assert till.balance(2) == 5_000
+
+
 def test_what_nothing_can_pay_is_owed() -> None:
     """The last won of a payment can take more than itself: tier and bonus are floored each on its own."""
     till = Till(wallet(charged(1, 100)))
