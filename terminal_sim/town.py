@@ -38,7 +38,14 @@ from terminal_sim.scenario_stage import (
 from terminal_sim.terminal import KOREA
 from terminal_sim.town_plan import EXPIRY, PROGRAMME, REGION, TownPlan, make_plan
 from terminal_sim.town_play import KEY_SEED, Message, TownPlayer
-from terminal_sim.town_summary import Summary, count_journals, disagreements, show
+from terminal_sim.town_summary import (
+    Summary,
+    SwitchPayment,
+    count_journals,
+    disagreements,
+    show,
+    terminal_disagreements,
+)
 
 BUSINESS_DATE: Final = date(2026, 11, 18)  # a Wednesday with two bank days after it
 POINTS_FUNDER: Final = "city"
@@ -68,8 +75,9 @@ async def play_demo(directory: Path, *, seed: int, payments: int, keep: bool, co
             day = await player.play(advance)
         with teller.stage("the night"):
             await installation.set_clock(midnight + SETTLES_AFTER)
+            known = await _payments(installation)
             preview, settled, proof = await _night(installation)
-        summary = _summary(plan, day, preview, settled, proof, directory / "outbox")
+        summary = _summary(plan, day, known, preview, settled, proof, directory / "outbox")
         summary.seconds = teller.seconds
         text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
         (directory / SUMMARY_FILE).write_bytes(text + b"\n")
@@ -224,6 +232,16 @@ def _write_files(files: Path, plan: TownPlan, installation: ThrowAway) -> None:
 # The night
 
 
+async def _payments(installation: ThrowAway) -> list[SwitchPayment]:
+    """What the switch has of the day, from all terminals."""
+    day = ("--date", BUSINESS_DATE.isoformat(), "--all", "--json")
+    told = (await installation.switch("payment", "list", *day)).check()
+    try:
+        return await asyncio.to_thread(msgspec.json.decode, told.output, type=list[SwitchPayment])
+    except msgspec.DecodeError as error:
+        raise ProgramError(f"{told.command}: printed something else than payments ({error})") from None
+
+
 async def _night(installation: ThrowAway) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Preview, settlement and proof, as reported. Raises ProgramError when one of them does not report."""
     arguments = ("--date", BUSINESS_DATE.isoformat(), "--programme", PROGRAMME, "--json")
@@ -242,6 +260,7 @@ async def _night(installation: ThrowAway) -> tuple[dict[str, Any], dict[str, Any
 def _summary(
     plan: TownPlan,
     day: list[Message],
+    payments: list[SwitchPayment],
     preview: dict[str, Any],
     settled: dict[str, Any],
     proof: dict[str, Any],
@@ -250,6 +269,7 @@ def _summary(
     journals = count_journals(plan, day)
     credit, pay = settled["credit"] or {}, settled["pay"] or {}
     problems = disagreements(journals, preview["preview"], credit.get("cashback", []))
+    problems += terminal_disagreements(day, payments)
     problems += [f"settlement: {line}" for line in settled["exceptions"]]
     if settled["problem"]:
         problems.append(f"settlement: {settled['problem']}")

@@ -44,6 +44,28 @@ LABELS: Final = {
 }
 
 
+KINDS: Final = {  # what the switch calls the payment of a message
+    "purchase": "purchase",
+    "reversal": "reversal",
+    "reversal_first": "reversal",
+    "cancel": "reversal",
+    "refund": "refund",
+    "topup": "topup",
+    "inquiry": "inquiry",
+}
+DIFFERENCES_SHOWN: Final = 20
+
+
+class SwitchPayment(msgspec.Struct, frozen=True, gc=False):
+    """A payment as `dure-switch payment list --json` tells it, as far as a terminal can know it; won."""
+
+    terminal: str
+    stan: str
+    kind: str
+    amount: int
+    code: str
+
+
 class ByMerchant(msgspec.Struct):
     """One shop's day as its terminals saw it, won."""
 
@@ -161,6 +183,34 @@ def disagreements(
     if journals.repeats_alike != repeats:
         found.append(f"{repeats - journals.repeats_alike} repeats were answered unlike their payment")
     return found
+
+
+def terminal_disagreements(day: Sequence[Message], payments: Sequence[SwitchPayment]) -> list[str]:
+    """Where a terminal's journal and the switch's payments from that terminal differ, message by message.
+
+    What the switch refused at the door (a wrong MAC, an unknown card) it keeps no payment of.
+    """
+    books = {(one.terminal, one.stan, one.kind): (one.code, one.amount) for one in payments}
+    found: list[str] = []
+    for message in day:
+        if message.label not in KINDS or message.reply is None:
+            continue
+        stan, kind = str(message.reply.fields.get(11, "")), KINDS[message.label]
+        told = message.reply.code
+        stored = books.pop((message.terminal.terminal_id, stan, kind), None)
+        if stored is None and told == APPROVED:
+            found.append(f"{message.terminal.terminal_id}: {kind} {stan} was approved, the switch has none")
+        elif stored is not None and (stored[0] != told or (message.won and stored[1] != message.won)):
+            found.append(
+                f"{message.terminal.terminal_id}: {kind} {stan} of {message.won:,} won was answered {told}, "
+                f"the switch has {stored[1]:,} won and {stored[0]}"
+            )
+    found += [
+        f"{terminal}: the switch has {kind} {stan}, the terminal knows nothing of it"
+        for terminal, stan, kind in books
+    ]
+    more = len(found) - DIFFERENCES_SHOWN
+    return found if more <= 0 else [*found[:DIFFERENCES_SHOWN], f"… and {more:,} more of that kind"]
 
 
 def show(console: Console, summary: Summary) -> None:

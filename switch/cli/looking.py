@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
-from switch.cli.output import show_json, show_table
+from switch.cli.output import show_json, show_json_rows, show_table
 from switch.cli.runtime import open_books
 from switch.service.admin import CardAct, act_on_card
-from switch.service.inspect import PaymentView, entry_list, merchant_view, payment_list, wallet_view
+from switch.service.inspect import (
+    PaymentView,
+    entry_list,
+    every_payment,
+    merchant_view,
+    payment_list,
+    wallet_view,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 Programme = Annotated[str, typer.Option("--programme", help="The programme's id.")]
@@ -94,17 +101,37 @@ def payments(
     terminal: Annotated[str | None, typer.Option(help="From this terminal.")] = None,
     day: Annotated[str | None, typer.Option("--date", help="Of this local day, YYYY-MM-DD.")] = None,
     last: Annotated[int, typer.Option(min=1, max=1_000, help="How many, the newest.")] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All there are, one a line; needs --json.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List payments, approved and declined, oldest first. Name a member, a terminal or a day.
 
-    Example:  dure-switch payment list --terminal T0000001 --date 2026-11-20
+    Examples:
+
+    \b
+        dure-switch payment list --terminal T0000001 --date 2026-11-20
+        dure-switch payment list --date 2026-11-20 --all --json > day.json
     """
     if member is not None and programme is None:
         raise typer.BadParameter("--member needs --programme: member ids are a programme's own")
     if member is None and terminal is None and day is None:
         raise typer.BadParameter("name --member, --terminal or --date: all payments are too many")
+    if everything and not as_json:
+        raise typer.BadParameter("--all needs --json: a table of that many is not read")
     with open_books(context) as books:
+        if everything:
+            show_json_rows(
+                every_payment(
+                    books.engine,
+                    programme_id=programme,
+                    member_id=member,
+                    terminal_id=terminal,
+                    local_day=_day(day),
+                )
+            )
+            return
         found = payment_list(
             books.engine,
             programme_id=programme,

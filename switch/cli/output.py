@@ -1,7 +1,7 @@
 """How results are shown: tables for people, JSON for machines, progress for who watches."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,15 @@ from switch.service.import_files import no_progress
 def show_json(value: Any) -> None:
     """Write a value as one indented JSON document to stdout."""
     typer.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+def show_json_rows(values: Iterable[Any]) -> None:
+    """Write values to stdout as one JSON array, one a line, as they come: there may be very many."""
+    between = "[\n"
+    for value in values:
+        typer.echo(between + msgspec.json.encode(value, enc_hook=str).decode(), nl=False)
+        between = ",\n"
+    typer.echo("[]" if between == "[\n" else "\n]")
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

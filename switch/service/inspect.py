@@ -1,6 +1,7 @@
 """What operators look at: wallets, payments, entries, merchants. Read only; cards are shown masked."""
 
 import json
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -28,6 +29,7 @@ from switch.store.schema import (
 )
 
 PAYMENTS_MAX = 1_000
+ROWS_AT_A_TIME = 2_000
 ENTRIES_MAX = 10_000
 
 
@@ -197,17 +199,45 @@ def payment_list(
 ) -> list[PaymentView]:
     """The last payments, newest last, of a member, a terminal or a local day. Raises NotFoundError."""
     with engine.connect() as connection:
-        wanted: list[ColumnElement[bool]] = []
-        if member_id is not None:
-            key = find_wallet(connection, programme_id or "", member_id)
-            wanted += [payment.c.bucket == key.bucket, payment.c.wallet_id == key.wallet_id]
-        elif programme_id is not None:
-            wanted.append(programme.c.programme_id == programme_id)
-        if terminal_id is not None:
-            wanted.append(payment.c.terminal_id == terminal_id)
-        if local_day is not None:
-            wanted.append(payment.c.local_day == local_day)
-        return _payments(connection, and_(*wanted), last)
+        wanted = _wanted(connection, programme_id, member_id, terminal_id, local_day)
+        return _payments(connection, wanted, last)
+
+
+def every_payment(
+    engine: Engine,
+    *,
+    programme_id: str | None = None,
+    member_id: str | None = None,
+    terminal_id: str | None = None,
+    local_day: date | None = None,
+) -> Iterator[PaymentView]:
+    """As payment_list, but all of them, in the same order, and never more than a few in memory at once."""
+    with engine.connect() as connection:
+        wanted = _wanted(connection, programme_id, member_id, terminal_id, local_day)
+        funders = _funders(connection)
+        query = _payment_query(wanted).order_by(*_PAYMENT_ORDER)
+        for row in connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query):
+            yield _payment(row, funders)
+
+
+def _wanted(
+    connection: Connection,
+    programme_id: str | None,
+    member_id: str | None,
+    terminal_id: str | None,
+    local_day: date | None,
+) -> ColumnElement[bool]:
+    wanted: list[ColumnElement[bool]] = []
+    if member_id is not None:
+        key = find_wallet(connection, programme_id or "", member_id)
+        wanted += [payment.c.bucket == key.bucket, payment.c.wallet_id == key.wallet_id]
+    elif programme_id is not None:
+        wanted.append(programme.c.programme_id == programme_id)
+    if terminal_id is not None:
+        wanted.append(payment.c.terminal_id == terminal_id)
+    if local_day is not None:
+        wanted.append(payment.c.local_day == local_day)
+    return and_(*wanted)
 
 
 def entry_list(
@@ -262,9 +292,28 @@ def merchant_view(engine: Engine, merchant_id: str) -> MerchantView:
         )
 
 
+_PAYMENT_ORDER = (
+    payment.c.local_day,
+    payment.c.local_time,
+    payment.c.wallet_id,
+    payment.c.seq,
+    payment.c.stan,
+)
+
+
 def _payments(connection: Connection, wanted: ColumnElement[bool], last: int) -> list[PaymentView]:
-    funders = {row[0]: row[1] for row in connection.execute(select(funder.c.funder_no, funder.c.funder_id))}
-    rows = connection.execute(
+    funders = _funders(connection)
+    newest = [column.desc() for column in _PAYMENT_ORDER]
+    query = _payment_query(wanted).order_by(*newest).limit(min(last, PAYMENTS_MAX))
+    return [_payment(row, funders) for row in reversed(connection.execute(query).all())]
+
+
+def _funders(connection: Connection) -> dict[int, str]:
+    return {row[0]: row[1] for row in connection.execute(select(funder.c.funder_no, funder.c.funder_id))}
+
+
+def _payment_query(wanted: ColumnElement[bool]) -> Select[Any]:
+    return (
         select(
             payment,
             programme.c.programme_id,
@@ -282,16 +331,7 @@ def _payments(connection: Connection, wanted: ColumnElement[bool], last: int) ->
             & (card.c.card_no == payment.c.card_no),
         )
         .where(wanted)
-        .order_by(
-            payment.c.local_day.desc(),
-            payment.c.local_time.desc(),
-            payment.c.wallet_id.desc(),
-            payment.c.seq.desc(),
-            payment.c.stan.desc(),
-        )
-        .limit(min(last, PAYMENTS_MAX))
-    ).all()
-    return [_payment(row, funders) for row in reversed(rows)]
+    )
 
 
 def _payment(row: Any, funders: dict[int, str]) -> PaymentView:

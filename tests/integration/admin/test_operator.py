@@ -132,6 +132,28 @@ def test_looking(town: Desk, capsys: pytest.CaptureFixture[str]) -> None:
         assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_whole_day_is_listed_without_a_limit(
+    town: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("switch.service.inspect.PAYMENTS_MAX", 1)
+    monkeypatch.setattr("switch.service.inspect.ROWS_AT_A_TIME", 2)
+    _pay(town)
+    town.execute(
+        "INSERT INTO payment SELECT (jsonb_populate_record(p, jsonb_build_object('stan', p.stan + n))).*"
+        " FROM payment p, generate_series(1, 4) n"
+    )
+    day = "2026-11-01"
+    capsys.readouterr()
+    assert town.dure("payment", "list", "--date", day, "--all", "--json") == 0
+    listed = capsys.readouterr().out
+    assert len(json.loads(listed)) == 5
+    assert len(listed.splitlines()) == 7
+    assert town.dure("payment", "list", "--date", "2020-01-01", "--all", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert town.dure("payment", "list", "--date", day, "--all") == 2
+    assert "--all needs --json" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [

@@ -4,7 +4,12 @@ from terminal_sim.keys import tmk
 from terminal_sim.terminal import Reply, Terminal
 from terminal_sim.town_plan import make_plan
 from terminal_sim.town_play import Message
-from terminal_sim.town_summary import count_journals, disagreements
+from terminal_sim.town_summary import (
+    SwitchPayment,
+    count_journals,
+    disagreements,
+    terminal_disagreements,
+)
 
 PLAN = make_plan(1, 40)
 TERMINAL = Terminal("T0000001", "M0001", tmk(1, "T0000001"))
@@ -63,3 +68,28 @@ def test_an_unlike_repeat_and_untold_cashback_are_found() -> None:
         "the terminals told 250 won of cashback, granted are 240",
         "1 repeats were answered unlike their payment",
     ]
+
+
+def stored(
+    stan: str, won: int, code: str, kind: str = "purchase", terminal: str = "T0000001"
+) -> SwitchPayment:
+    return SwitchPayment(terminal, stan, kind, won, code)
+
+
+def test_each_terminal_is_held_against_the_switch_message_by_message() -> None:
+    day = [message("purchase", 5_000, "00"), message("purchase", 9_000, "63"), message("cancel", 5_000, "00")]
+    for number, one in enumerate(day, 1):
+        assert one.reply is not None
+        one.reply.fields[11] = f"{number:06d}"
+    agreed = [stored("000001", 5_000, "00"), stored("000003", 5_000, "00", "reversal")]
+    assert terminal_disagreements(day, agreed) == []
+    (missing,) = terminal_disagreements(day, agreed[1:])
+    assert missing == "T0000001: purchase 000001 was approved, the switch has none"
+    (other,) = terminal_disagreements(day, [stored("000001", 6_000, "00"), agreed[1]])
+    assert "of 5,000 won was answered 00, the switch has 6,000 won and 00" in other
+    (code,) = terminal_disagreements(day, [stored("000001", 5_000, "51"), agreed[1]])
+    assert code.endswith("the switch has 5,000 won and 51")
+    (unknown,) = terminal_disagreements(day, [*agreed, stored("000001", 1, "00", terminal="T0000002")])
+    assert unknown == "T0000002: the switch has purchase 000001, the terminal knows nothing of it"
+    many = [stored(f"{number:06d}", 1, "00", terminal="T0000003") for number in range(30)]
+    assert terminal_disagreements([], many)[-1] == "… and 10 more of that kind"
