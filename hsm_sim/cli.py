@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -34,6 +35,21 @@ app = typer.Typer(
 _ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; all keys are optional, see check-config.")
 ]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dure-hsm-sim {version('dure')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -126,6 +127,21 @@ def _step(text: str | None) -> Step | None:
         return Step(text)
     except ValueError:
         raise UsageError(f"--until {text!r} is no step: one of {', '.join(Step)}") from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dure-settlement {version('dure')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import csv
+import json
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Coroutine
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -15,12 +19,20 @@ from rich.console import Console
 
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
 from terminal_sim.load import LoadCard, LoadPlan, run_load
-from terminal_sim.processes import ProgramError
+from terminal_sim.processes import (
+    COMMAND_TIMEOUT_S,
+    READY_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    FolderError,
+    ProgramError,
+    program,
+)
 from terminal_sim.sandbox import Installation
 from terminal_sim.scenario_file import ScenarioError
 from terminal_sim.scenario_run import (
     EXIT_BAD_FILE,
     EXIT_FAILED,
+    FILE_TIMEOUT_S,
     Result,
     read_all,
     run_against,
@@ -30,8 +42,16 @@ from terminal_sim.scenario_stage import TERMINAL_COLUMNS, write_csv
 from terminal_sim.terminal import Terminal, TerminalError
 
 EXIT_UNAVAILABLE: Final = 75
+EXIT_BAD_CONFIG: Final = 78
 EXIT_INTERRUPTED: Final = 130
 JOBS_MAX: Final = 16
+PORT_MAX: Final = 65_535
+PROGRAMS: Final = ("dure-switch", "dure-settlement", "dure-hsm-sim")
+DEMO_SEED: Final = 1
+KEY_SEED: Final = 1
+LOAD_SEED: Final = 1
+DEMO_FOLDER: Final = Path("var/demo")
+SCENARIO_FOLDER: Final = Path("var/scenarios")
 TERMINALS_MAX: Final = 1_000_000
 
 app = typer.Typer(
@@ -49,6 +69,21 @@ app = typer.Typer(
 )
 
 T = TypeVar("T")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dure-terminal-sim {version('dure')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -88,7 +123,7 @@ def run(
         results = _finish(run_in_sandbox(scenarios, jobs=jobs, keep=keep, done=show))
     else:
         installation = _running(switch, config, settlement_config)
-        work = keep or Path("var/scenarios")
+        work = keep or SCENARIO_FOLDER
         results = _finish(run_against(scenarios, installation, work, tag=tag or None, done=show))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(results), indent=2).decode())
@@ -97,17 +132,24 @@ def run(
 
 
 def _running(address: str, config: Path | None, settlement_config: Path | None) -> Installation:
-    host, _, port = address.rpartition(":")
-    if config is None or not host or not port.isdecimal():
+    if config is None or not address:
         _fail(
             "give --sandbox, or both --switch HOST:PORT and --config FILE of a running switch", EXIT_BAD_FILE
         )
+    host, port = _address(address)
     try:
         installation = Installation(config, settlement_config=settlement_config)
     except ProgramError as error:
         _fail(str(error), EXIT_BAD_FILE)
-    installation.host, installation.port = host, int(port)
+    installation.host, installation.port = host, port
     return installation
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= PORT_MAX:
+        _fail(f"--switch {text}: write HOST:PORT, such as 127.0.0.1:7701", EXIT_BAD_FILE)
+    return host, int(port)
 
 
 def _show_result(result: Result) -> None:
@@ -135,8 +177,8 @@ def load(
     amount_min: Annotated[int, typer.Option(min=1, help="Won.")] = 1_000,
     amount_max: Annotated[int, typer.Option(min=1, help="Won.")] = 40_000,
     pin_percent: Annotated[int, typer.Option(min=0, max=100, help="Share of payments with a PIN.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of cards and amounts.")] = 1,
-    key_seed: Annotated[int, typer.Option(help="The seed given to `keys`.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of cards and amounts.")] = LOAD_SEED,
+    key_seed: Annotated[int, typer.Option(help="The seed given to `keys`.")] = KEY_SEED,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Load a running switch with payments: real MACs, checked answers, latency percentiles.
@@ -150,9 +192,7 @@ def load(
     """
     if rate is not None and in_flight is not None:
         _fail("give --rate (open loop) or --in-flight (closed loop), not both", EXIT_BAD_FILE)
-    host, _, port = switch.rpartition(":")
-    if not host or not port.isdecimal():
-        _fail(f"--switch {switch}: write HOST:PORT", EXIT_BAD_FILE)
+    host, port = _address(switch)
     fleet = [
         Terminal(row["terminal_id"], row["merchant_id"], tmk(key_seed, row["terminal_id"]), journal_max=0)
         for row in _rows(terminals, ("terminal_id", "merchant_id"))
@@ -164,7 +204,7 @@ def load(
     try:
         plan = LoadPlan(
             host=host,
-            port=int(port),
+            port=port,
             connections=connections,
             in_flight=None if rate is not None else in_flight or 32,
             rate_per_s=rate,
@@ -192,7 +232,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        _fail(f"{path}: cannot be read as CSV ({type(error).__name__})", EXIT_BAD_FILE)
+        why = error.strerror if isinstance(error, OSError) else "it is no CSV in UTF-8"
+        _fail(f"{path}: cannot be read: {why}", EXIT_BAD_FILE)
     if not rows or not set(columns) <= rows[0].keys():
         _fail(f"{path}: needs a header with {', '.join(columns)} and at least one row", EXIT_BAD_FILE)
     return rows
@@ -200,11 +241,11 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="Another seed, another town and day.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed, another town and day.")] = DEMO_SEED,
     payments: Annotated[int, typer.Option(min=1, max=200_000, help="About how many things happen.")] = 3_000,
     directory: Annotated[
         Path, typer.Option("--dir", help="Made anew every time: configurations, database, files, logs.")
-    ] = Path("var/demo"),
+    ] = DEMO_FOLDER,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave HSM, switch and database running, to look around.")
     ] = False,
@@ -227,7 +268,7 @@ def keys(
     merchant: Annotated[list[str], typer.Option(help="Merchant id; several are served in turn.")],
     count: Annotated[int, typer.Option(min=1, max=TERMINALS_MAX, help="How many terminals.")] = 1,
     prefix: Annotated[str, typer.Option(help="First letters of the terminal ids.")] = "T",
-    seed: Annotated[int, typer.Option(help="Another seed, other keys.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed, other keys.")] = KEY_SEED,
 ) -> None:
     """Write test terminals with master keys under the test LMK, ready for `dure-switch import terminals`.
 
@@ -247,6 +288,42 @@ def keys(
     except OSError as error:
         _fail(f"{file}: cannot be written ({error.strerror})", EXIT_BAD_FILE)
     typer.echo(f"{file}: {count:,} terminals")
+
+
+@app.command("check-config")
+def check_config() -> None:
+    """Print what is in force: where the other programs are, folders, seeds, limits. Nothing is started.
+
+    There is no settings file: options are the settings. Exit code 78 if a program is missing.
+    """
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for name in PROGRAMS:
+        try:
+            found[name] = program(name)
+        except ProgramError as error:
+            missing.append(str(error))
+    shown = {
+        "version": version("dure"),
+        "programs": found,
+        "environment": {name: os.environ.get(name, "") for name in ("DURE_SWITCH_CONFIG", "TMPDIR")},
+        "folders": {
+            "working": str(Path.cwd()),
+            "demo": str(DEMO_FOLDER.absolute()),
+            "scenarios": str(SCENARIO_FOLDER.absolute()),
+            "sandbox": f"{tempfile.gettempdir()} (--keep names another)",
+        },
+        "seeds": {"demo": DEMO_SEED, "keys": KEY_SEED, "load": LOAD_SEED},
+        "timeouts_s": {
+            "command": COMMAND_TIMEOUT_S,
+            "start": READY_TIMEOUT_S,
+            "stop": STOP_TIMEOUT_S,
+            "scenario": FILE_TIMEOUT_S,
+        },
+    }
+    typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    if missing:
+        _fail("; ".join(missing), EXIT_BAD_CONFIG)
 
 
 def _finish(work: Coroutine[Any, Any, T]) -> T:
@@ -270,9 +347,13 @@ def _finish(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(guarded())
     except asyncio.CancelledError:
         _fail("interrupted; what was started has been stopped", EXIT_INTERRUPTED)
+    except FolderError as error:
+        _fail(str(error), EXIT_BAD_FILE)
     except ProgramError as error:
         _fail(str(error), EXIT_UNAVAILABLE)
     except OSError as error:
+        if error.filename is not None:
+            _fail(f"{error.filename}: {error.strerror}: free it, or name another folder", EXIT_BAD_FILE)
         _fail(f"the switch cannot be reached: {error}", EXIT_UNAVAILABLE)
 
 

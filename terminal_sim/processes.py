@@ -27,6 +27,10 @@ class ProgramError(Exception):
     """A program that did not do what was asked of it. Says which, and what it wrote last."""
 
 
+class FolderError(ProgramError):
+    """A folder that cannot be worked in. Says which, and what to do."""
+
+
 class Finished(msgspec.Struct, frozen=True):
     """A command that has ended."""
 

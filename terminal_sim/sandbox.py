@@ -262,9 +262,14 @@ async def start_hsm(directory: Path) -> Server:
 def _clear_pvk(config: Path) -> Tdes:
     """The PIN verification key of a configuration, which must be under the test LMK."""
     try:
-        text = tomllib.loads(config.read_text("utf-8"))["keys"]["pvk"]
+        written = config.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ProgramError(f"{config}: cannot be read: {why}: name the switch's configuration") from None
+    try:
+        text = tomllib.loads(written)["keys"]["pvk"]
         return Tdes(TEST_LMK.decrypt(PVK_TYPE, text))
-    except (OSError, ValueError, KeyError, TypeError, KeyRefused):
+    except (ValueError, KeyError, TypeError, KeyRefused):
         raise ProgramError(
             f"{config}: has no keys.pvk under the test LMK: PINs are made for it here, so use a test key"
         ) from None

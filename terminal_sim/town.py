@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
-from terminal_sim.processes import ProgramError
+from terminal_sim.processes import FolderError, ProgramError
 from terminal_sim.sandbox import PVKI, ThrowAway, start_hsm
 from terminal_sim.scenario_books import find_file
 from terminal_sim.scenario_stage import (
@@ -128,10 +128,14 @@ async def _clear(directory: Path) -> None:
 
 
 def _is_used(directory: Path) -> bool:
-    if not directory.exists() or not any(directory.iterdir()):
+    if not directory.exists():
+        return False
+    if not directory.is_dir():
+        raise FolderError(f"{directory} is a file: name a folder with --dir")
+    if not any(directory.iterdir()):
         return False
     if not any((directory / name).exists() for name in _OURS):
-        raise ProgramError(f"{directory} holds something else: name another folder with --dir")
+        raise FolderError(f"{directory} holds something else: name another folder with --dir")
     return True
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +29,16 @@ app = typer.Typer(
         dure-switch import merchants config/examples/merchants.csv
         dure-switch serve
 
-    Exit codes: 0 done, 2 wrong use or bad input (nothing was changed), 4 the books do not balance,
-    75 database or HSM unavailable (try again), 78 bad configuration. Results go to stdout, errors, progress
-    and logs to stderr.""",
+    Exit codes: 0 done, 1 a fault of the program, 2 wrong use or bad input (nothing was changed), 4 the books
+    do not balance, 75 database or HSM unavailable (try again), 78 bad configuration. Results go to stdout,
+    errors, progress and logs to stderr.""",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dure-switch {version('dure')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -40,6 +47,9 @@ def _root(
     config: Annotated[
         Path, typer.Option("--config", envvar=CONFIG_VARIABLE, help="The settings; may stand anywhere.")
     ] = DEFAULT_CONFIG,
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     context.obj = config
 
