@@ -94,7 +94,8 @@ class Pipe:
         error: Exception | None = None
         for one in new:
             if one is not None:
-                error = error or _error(await self._result())
+                result = await self._result()  # to be read in any case: every statement's answer comes
+                error = error or _error(result)
                 if error is None:
                     self._names[one[0]] = one[1]
             result = await self._result()

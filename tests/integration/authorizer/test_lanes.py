@@ -272,3 +272,20 @@ def test_the_booking_role_cannot_start_without_the_database(tmp_path: Path, grou
 
     with pytest.raises(psycopg.OperationalError):
         asyncio.run(start())
+
+
+async def test_what_the_database_refuses_harms_no_other_even_on_a_new_connection(ground: Ground) -> None:
+    ground.add(members(3))
+    with ground.engine.begin() as connection:  # an entry stands where the payment's own is to go
+        connection.execute(text("SELECT dure_ensure_day('2026-06-29')"))
+        connection.execute(
+            text("INSERT INTO entry VALUES (:bucket, '2026-06-29', 2, 2, 1, 1, 1, 101, 201, 5, 1, 0, 0)"),
+            {"bucket": bucket_of(2)},
+        )
+    authorizer = ground.authorizer(lanes=1, give_up_s=1.0)
+    await authorizer.start()
+    requests = [purchase(1, 1), purchase(2, 2), purchase(3, 3)]
+    answers = await asyncio.gather(*[authorizer.submit(r) for r in requests], return_exceptions=True)
+    await authorizer.stop()
+    assert isinstance(answers[1], BookingFailedError)
+    assert [why(answer) for answer in answers if isinstance(answer, Answer)] == ["approved", "approved"]
