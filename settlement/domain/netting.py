@@ -49,7 +49,18 @@ def net(
     return Net(sales, refunds, rate_ppm, taken, carried_in, paid, due - paid)
 
 
-def pay_on(calendar: BankCalendar, policy: Policy, merchant_days: int | None, business_date: date) -> date:
-    """The bank day T+n of a business date: the merchant's own term, or else the policy's."""
+def pay_on(
+    calendar: BankCalendar,
+    policy: Policy,
+    merchant_days: int | None,
+    business_date: date,
+    ordered_on: date | None = None,
+) -> date:
+    """The bank day T+n of a business date: the merchant's own term, or else the policy's.
+
+    A date that is settled late is paid on the first bank day from `ordered_on` on: no bank takes an order for
+    a day that is over.
+    """
     days = policy.payout_days if merchant_days is None else merchant_days
-    return calendar.add_open_days(business_date, days)
+    due = calendar.add_open_days(business_date, days)
+    return due if ordered_on is None else max(due, calendar.add_open_days(ordered_on, 0))

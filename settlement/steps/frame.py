@@ -12,6 +12,7 @@ from settlement.reference import Facts
 from settlement.settings import Settings
 from settlement.store import Run, RunKey
 from switch.clock import Clock
+from switch.domain.calendar import SEOUL
 
 
 class Observer(Protocol):
@@ -63,6 +64,11 @@ class Frame:
     def day(self) -> date:
         """The business date that is settled."""
         return self.run.key.business_date
+
+    @property
+    def ordered_on(self) -> date:
+        """The day (Korean) on which the run was begun: its orders to the bank can be for no earlier one."""
+        return self.run.created_at.astimezone(SEOUL).date()
 
     @property
     def outbox(self) -> Path:

@@ -111,7 +111,7 @@ def preview(frame: Frame) -> tuple[PayOutcome, list[MerchantLine]]:
     for rows in _merchants(frame):
         for row in rows:
             netted = _net(frame, policy, row)
-            on = pay_on(calendar, policy, row.payout_days, frame.day)
+            on = pay_on(calendar, policy, row.payout_days, frame.day, frame.ordered_on)
             totals.add(netted, on)
             lines.append(
                 MerchantLine(
@@ -207,12 +207,13 @@ class _Writer:
     def write(self, rows: Sequence[Row[Any]]) -> None:
         key = self._frame.key
         run = (key.programme_no, key.business_date, key.cycle)
+        ordered_on = self._frame.ordered_on
         nets: list[tuple[object, ...]] = []
         payouts: list[tuple[object, ...]] = []
         house: list[tuple[object, ...]] = []
         for row in rows:
             netted = _net(self._frame, self._policy, row)
-            on = pay_on(self._calendar, self._policy, row.payout_days, key.business_date)
+            on = pay_on(self._calendar, self._policy, row.payout_days, key.business_date, ordered_on)
             self.totals.add(netted, on)
             nets.append((*run, row.merchant_no, *msgspec.structs.astuple(netted)))
             if netted.paid:

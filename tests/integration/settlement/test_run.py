@@ -350,6 +350,16 @@ def test_each_bank_day_has_its_file_and_holidays_move_it(
     assert '"2025-01-27"' in str(_one(owner, "SELECT calendar FROM settlement_run")[0])
 
 
+def test_a_date_that_is_settled_late_is_not_paid_on_a_day_that_is_over(
+    owner: Engine, engine: Engine, settings_at: SettingsAt
+) -> None:
+    books = Books(owner)
+    books.buy(books.wallet(7, D), books.merchant(1), 10_000, D)  # a Friday: T+2 is Tuesday the 24th
+    report = run(engine, settings_at("2026-11-28T10:00:00+09:00"), D).programmes[0]  # a Saturday
+    assert report.problem == ""
+    assert _all(owner, "SELECT pay_on FROM payout") == [(date(2026, 11, 30),)]
+
+
 def test_a_merchant_without_account_is_held_and_paid_later(
     owner: Engine, engine: Engine, settings_at: SettingsAt
 ) -> None:

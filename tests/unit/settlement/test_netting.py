@@ -100,3 +100,11 @@ def test_done_is_for_good() -> None:
             move(State.DONE, state)
     with pytest.raises(StepError, match="not begun"):
         move(None, State.DONE)
+
+
+def test_what_is_settled_late_is_paid_on_the_first_bank_day_after() -> None:
+    friday = date(2026, 11, 20)
+    calendar = facts(friday).calendar()
+    assert pay_on(calendar, POLICY, None, friday, date(2026, 11, 21)) == date(2026, 11, 24)
+    assert pay_on(calendar, POLICY, None, friday, date(2026, 11, 24)) == date(2026, 11, 24)
+    assert pay_on(calendar, POLICY, None, friday, date(2026, 11, 28)) == date(2026, 11, 30)
