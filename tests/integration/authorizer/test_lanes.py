@@ -12,8 +12,10 @@ from switch.domain.payment import Kind, PaymentKey, bucket_of
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import OriginalRef, PinCheck, Request
 from switch.domain.wallet import Wallet
-from switch.service.authorizer import BookingFailedError, BooksUnavailableError
+from switch.service.authorizer import Authorizer, BookingFailedError, BooksUnavailableError, Limits
 from switch.service.batch import Answer
+from switch.service.holder import ReferenceHolder
+from switch.store.reference import load_reference
 from tests.integration.authorizer.ground import Ground, ask
 from tests.support.postgres import Server
 from tests.unit.decide import world
@@ -289,3 +291,27 @@ async def test_what_the_database_refuses_harms_no_other_even_on_a_new_connection
     await authorizer.stop()
     assert isinstance(answers[1], BookingFailedError)
     assert [why(answer) for answer in answers if isinstance(answer, Answer)] == ["approved", "approved"]
+
+
+async def test_a_batch_left_to_itself_that_commits_after_all_is_booked_once(ground: Ground) -> None:
+    """Its COMMIT is on the way when the lane gives it up; the retry waits for its wallet and finds it."""
+    ground.add(members(1))
+    holder = ReferenceHolder(ground.engine, load_reference(ground.engine))
+    limits = Limits(batch_s=0.4, give_up_s=6.0)
+    authorizer = Authorizer(ground.database.conninfo, holder, ground.now, lanes=1, limits=limits)
+    await authorizer.start()
+    first = await ask(authorizer, [purchase(1, 1)])
+    entry = "SELECT bucket, business_date, wallet_id, seq + 1, line, programme_no, source, debit, credit, won"
+    with ground.engine.connect() as connection:  # holds the place of the next payment's entries, for a while
+        connection.execute(
+            text(f"INSERT INTO entry {entry}, lot_no, merchant_no, funder_no FROM entry WHERE source = 1")
+        )
+        waiting = authorizer.submit(purchase(1, 2))
+        await asyncio.sleep(1.5)
+        connection.rollback()
+    answer = await waiting
+    await authorizer.stop()
+    assert (why(first[0]), why(answer), answer.repeated) == ("approved", "approved", True)
+    assert ground.count() == 2
+    assert ground.wallets()[1].lots[1].balance == 98_000
+    ground.check_books()
