@@ -37,6 +37,8 @@ Exit codes:
 78 bad configuration.
 """
 STATUS_RUNS = 14
+EXIT_INTERRUPTED = 130  # typer's own, for Ctrl-C
+INTERRUPTED = "interrupted: what was finished stands, the rest was undone; run the same command again"
 
 app = typer.Typer(
     help="Settles business dates: closes the day, credits cashback, pays merchants, writes the bank's file."
@@ -269,7 +271,12 @@ def check_config(config: ConfigOption = Path("config/settlement.toml")) -> None:
 
 def main() -> None:
     """Entry point of the script."""
-    app(prog_name="dure-settlement")
+    try:
+        app(prog_name="dure-settlement")
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            typer.echo(INTERRUPTED, err=True)
+        raise
 
 
 if __name__ == "__main__":

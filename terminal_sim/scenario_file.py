@@ -32,6 +32,15 @@ _ACTS: Final = ("block", "unblock", "lost")
 Shape = TypeVar("Shape")
 
 
+# msgspec speaks of JSON; the writer of a scenario has learnt YAML.
+_YAML_WORDS = (
+    ("expected object", "expected key: value"),
+    ("expected array", "expected a list"),
+    ("got object", "got key: value"),
+    ("got array", "got a list"),
+)
+
+
 class ScenarioError(Exception):
     """A file that is no scenario: every fault with file, line and what to do."""
 
@@ -44,9 +53,10 @@ class ScenarioError(Exception):
 def read_scenario(path: Path) -> Scenario:
     """Reads and checks the file. Raises ScenarioError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([f"{path}: cannot be read ({type(error).__name__}): give a UTF-8 file"]) from None
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ScenarioError([f"{path}: cannot be read ({why}): give a UTF-8 file"]) from None
     return parse_scenario(text, str(path))
 
 
@@ -221,6 +231,13 @@ def _explained(message: str, tree: Any, shape: Any, line: int) -> tuple[int, str
         return line, f"{missing[1]} is missing", "add it (SCENARIOS.md tells what it is)"
     what = what[0].lower() + what[1:].replace("`", "")
     hint = "numbers and times stand without quotes, PINs and rates in quotes"
+    if "RFC3339 encoded datetime" in what:
+        what, hint = "is no instant", "write it as 2025-06-10T12:00:00+09:00"
+    elif "RFC3339 encoded date" in what:
+        what, hint = "is no date", "write it as 2025-06-10"
+    else:
+        for theirs, ours in _YAML_WORDS:
+            what = what.replace(theirs, ours)
     return line, f"{where}: {what}", hint
 
 

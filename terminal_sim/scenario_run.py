@@ -12,9 +12,9 @@ import msgspec
 from terminal_sim.processes import ProgramError
 from terminal_sim.sandbox import Installation, Sandbox
 from terminal_sim.scenario import Scenario
-from terminal_sim.scenario_file import read_scenario
+from terminal_sim.scenario_file import ScenarioError, read_scenario
 from terminal_sim.scenario_play import Player, StepFailed
-from terminal_sim.scenario_stage import build_stage
+from terminal_sim.scenario_stage import build_stage, programme_path
 
 EXIT_HOLDS: Final = 0
 EXIT_FAILED: Final = 1
@@ -40,7 +40,14 @@ class Result(msgspec.Struct, kw_only=True):
 
 def read_all(paths: Sequence[Path]) -> list[tuple[Path, Scenario]]:
     """Reads every file before one is played. Raises ScenarioError."""
-    return [(path, read_scenario(path)) for path in paths]
+    read = [(path, read_scenario(path)) for path in paths]
+    for path, scenario in read:
+        if isinstance(scenario.programme, str):
+            try:
+                programme_path(scenario.programme, path.parent)
+            except ProgramError as error:
+                raise ScenarioError([f"{path}: {error}"]) from None
+    return read
 
 
 async def run_in_sandbox(

@@ -223,11 +223,15 @@ def _programme_text(scenario: Scenario, base: Path) -> str:
     """The programme file: one that exists, found by name or path, or one written from its rules."""
     if isinstance(scenario.programme, words.Programme):
         return programme_toml(scenario.programme)
-    given = scenario.programme
+    return programme_path(scenario.programme, base).read_text("utf-8-sig")
+
+
+def programme_path(given: str, base: Path) -> Path:
+    """The programme file of a name or path, seen from the scenario's folder. Raises ProgramError."""
     named = PROGRAMME_FOLDER / f"{given}.toml"
     for path in (base / given, named, Path(__file__).parent.parent / named):
         if path.is_file():
-            return path.read_text("utf-8")
+            return path
     raise ProgramError(f"there is no programme {given}: give a path, or a name in {PROGRAMME_FOLDER}")
 
 

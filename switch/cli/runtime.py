@@ -30,6 +30,8 @@ EXIT_INPUT: Final = 2
 EXIT_PROOF: Final = 4
 EXIT_UNAVAILABLE: Final = 75
 EXIT_CONFIG: Final = 78
+EXIT_INTERRUPTED: Final = 130  # typer's own, for Ctrl-C
+INTERRUPTED: Final = "interrupted: what was finished stands, the rest was undone; run the same command again"
 
 CONFIG_VARIABLE: Final = "DURE_SWITCH_CONFIG"
 DEFAULT_CONFIG: Final = Path("config/switch.toml")
@@ -95,6 +97,8 @@ def exit_code_of(command: Callable[[], object]) -> int:
     try:
         command()
     except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            typer.echo(INTERRUPTED, err=True)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         lines = str(

@@ -65,6 +65,32 @@ def test_wrong_use_is_one_line(tmp_path: Path, arguments: tuple[str, ...], code:
     assert (tmp_path / "taken" / "file").read_text() == "mine"
 
 
+def test_a_programme_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("title: t\nabout: a\nprogramme: nosuch\nsteps:\n  - echo: all\n")
+    found = run("dure-terminal-sim", "run", "--sandbox", "one.yaml", cwd=tmp_path)
+    assert found.returncode == 2
+    assert found.stderr.startswith("one.yaml: there is no programme nosuch: give a path")
+
+
+@pytest.mark.parametrize("program", ["dure-switch", "dure-settlement"])
+def test_an_interruption_is_told(program: str) -> None:
+    module = {"dure-switch": "switch.cli", "dure-settlement": "settlement.cli"}[program]
+    text = (
+        f"import sys, {module} as program\n"
+        "def stop(): raise KeyboardInterrupt\n"
+        "for command in program.app.registered_commands:\n"
+        "    if command.name == 'check-config':\n"
+        "        command.callback = stop\n"
+        f"sys.argv = ['{program}', 'check-config']\n"
+        "program.main()\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert found.returncode == 130
+    assert "interrupted: what was finished stands, the rest was undone; run the same command" in found.stderr
+
+
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(
         "title: t\nabout: a\nprogramme: seoro\nsteps:\n  - assert: {proof: holds}\n"
