@@ -253,7 +253,8 @@ def demo(
     """A small town pays for a day: terminals, switch, books, settlement, and a file for the bank.
 
     The same seed gives the same file, byte for byte. The summary is in DIR/summary.json too.
-    Exit codes: 0 all is well · 1 the books, the terminals or the settlement disagree · 75 a program failed.
+    Exit codes: 0 all is well · 1 the books, the terminals or the settlement disagree · 2 a folder that cannot
+    be used · 75 a program failed.
     """
     from terminal_sim.town import play_demo
 

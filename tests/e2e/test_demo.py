@@ -89,6 +89,6 @@ def test_nothing_is_left_running(played: Path) -> None:
 def test_somebody_elses_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear", "utf-8")
     refused = demo(tmp_path)
-    assert refused.returncode == 75
+    assert refused.returncode == 2
     assert "--dir" in refused.stderr
     assert (tmp_path / "letter.txt").read_text("utf-8") == "dear"
