@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from switch.domain.calendar import SEOUL
+from switch.domain.calendar import SEOUL, business_date
 from switch.domain.programme import Policy, Programme
 from switch.domain.programme_file import canonical_json, canonical_sha256, parse_programme
 from switch.store import reference_write as reference
-from switch.store.bulk import bump_epoch, lock_administration
+from switch.store.bulk import bump_epoch, hold_lanes, lock_administration
 from switch.store.schema import funder, policy, programme
 
 FILE_BYTES_MAX = 4_000_000
@@ -68,6 +68,9 @@ def apply_programme(engine: Engine, path: Path, now: datetime) -> ApplyReport:
         number = (
             before.programme_no if before else reference.next_number(connection, programme, "programme_no")
         )
+        if before is not None:
+            # Batches judged by the old text are booked before we look which versions payments have used.
+            hold_lanes(connection, number, business_date(now, before.programme.cutover))
         problems: list[str] = []
         new_funders = _funders(connection, wanted, before, number, problems)
         new, changed = _policies(connection, wanted, number, now, problems)

@@ -1,6 +1,7 @@
 """Many rows at once: COPY into a table, and what every administrative change shares."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
 from itertools import islice
 from typing import Any
 
@@ -37,6 +38,19 @@ def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
 def lock_administration(connection: Connection) -> None:
     """Let one administrative change run at a time; numbers are given out as max + 1 under it."""
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dure_administration'))"))
+
+
+def hold_lanes(connection: Connection, programme_no: int, day: date) -> None:
+    """Wait until no lane has a batch of this programme under way, and let none begin before the commit.
+
+    A lane holds the business date it books on, which is `day` or the one beside it at a cutover.
+    """
+    for ahead in (-1, 0, 1):
+        near = day + timedelta(days=ahead)
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:programme_no, :day)"),
+            {"programme_no": programme_no, "day": near.year * 10_000 + near.month * 100 + near.day},
+        )
 
 
 def bump_epoch(connection: Connection) -> None:

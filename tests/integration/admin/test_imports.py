@@ -272,3 +272,17 @@ def test_funding_waits_for_a_date_being_closed_and_goes_to_the_next(town: Desk) 
     assert town.scalar(
         "SELECT e.business_date = p.closed_through + 1 FROM entry e, programme p WHERE e.won = 1"
     )
+
+
+def test_new_rules_wait_for_batches_that_were_judged_by_the_old_ones(town: Desk) -> None:
+    """Else a version could be changed under a payment that is just being booked by it."""
+    text_now = SEORO.read_text(encoding="utf-8")
+    changed = town.file("changed.toml", text_now.replace("payment_max = 1_000_000", "payment_max = 900_000"))
+    today = text("SELECT to_char(now() AT TIME ZONE 'Asia/Seoul', 'YYYYMMDD')::int")
+    with town.engine.connect() as lane, ThreadPoolExecutor(1) as pool:
+        lane.execute(text("SELECT pg_advisory_xact_lock_shared(1, :day)"), {"day": lane.scalar(today)})
+        applying = pool.submit(town.dure, "programme", "apply", str(changed))
+        with pytest.raises(TimeoutError):
+            applying.result(1.0)
+        lane.commit()
+        assert applying.result(10.0) == 0
