@@ -147,6 +147,10 @@ def apply_usage(wallet: Wallet, change: UsageChange) -> None:
         past.basis += change.basis
         past.topup += change.topup
     if change.day > wallet.day:
+        if wallet.day:
+            wallet.past_days[wallet.day] = wallet.day_spent
         wallet.day, wallet.day_spent = change.day, 0
     if change.day == wallet.day and change.day:
-        wallet.day_spent = max(0, wallet.day_spent + change.spent)
+        wallet.day_spent += change.spent
+    elif change.day:
+        wallet.past_days[change.day] = wallet.past_days.get(change.day, 0) + change.spent

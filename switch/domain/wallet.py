@@ -52,7 +52,10 @@ class Card(msgspec.Struct, gc=False):
 
 
 class Wallet(msgspec.Struct, gc=False):
-    """A member's wallet. `month` and `day` count for the latest ones seen; older months are in `past`."""
+    """A member's wallet. `month` and `day` count for the latest ones seen.
+
+    Older months are in `past`; of older days, `past_days` holds what was loaded because a payment asks.
+    """
 
     bucket: int
     wallet_id: int
@@ -71,6 +74,7 @@ class Wallet(msgspec.Struct, gc=False):
     lots: dict[int, Lot]
     past: dict[int, MonthUsage]
     cards: dict[int, Card]
+    past_days: dict[int, int] = {}
 
     def usage_of(self, month: int) -> MonthUsage:
         """Usage in a month (yyyymm). A month later than the latest one has none yet."""
@@ -79,8 +83,8 @@ class Wallet(msgspec.Struct, gc=False):
         return self.past.get(month) or MonthUsage()
 
     def spent_on(self, day: int) -> int:
-        """Won spent on a day (yyyymmdd); days before the latest one are not counted any more."""
-        return self.day_spent if day == self.day else 0
+        """Won spent on a day (yyyymmdd), whenever its payments came."""
+        return self.day_spent if day == self.day else self.past_days.get(day, 0)
 
     def ledger_balance(self) -> int:
         """Won in all lots, whether they may be spent here or not."""

@@ -24,6 +24,7 @@ from switch.service.batch import (
     Answer,
     Batch,
     decide_batch,
+    past_days,
     past_months,
     purchases_of_refunds,
 )
@@ -285,6 +286,9 @@ class Lane:
         months = past_months(requests, loaded)
         if months:
             await self._books.load_past(months, loaded)
+        days = past_days(requests, loaded)
+        if days:
+            await self._books.load_past_days(days, loaded)
 
 
 def _day_after(day: int) -> int:

@@ -105,6 +105,19 @@ def past_months(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, 
     return sorted(wanted)
 
 
+def past_days(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, int, int]]:
+    """(bucket, wallet, day) of purchases dated before the latest day that their wallet has seen."""
+    return sorted(
+        {
+            (wallet.bucket, wallet.wallet_id, request.key.local_day)
+            for request in requests
+            if request.key.kind == Kind.PURCHASE
+            and (wallet := loaded.wallets.get(request.wallet_id)) is not None
+            and request.key.local_day < wallet.day
+        }
+    )
+
+
 def purchases_of_refunds(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, int, int, int]]:
     """(bucket, wallet, seq, local day) of the purchases behind refunds that are being reversed."""
     wanted: set[tuple[int, int, int, int]] = set()

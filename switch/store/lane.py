@@ -217,6 +217,26 @@ class LaneBooks:
         for (wallet, month), usage in loaded.past.items():
             loaded.wallets[wallet].past[month] = MonthUsage(*usage)
 
+    async def load_past_days(self, wanted: Sequence[tuple[int, int, int]], loaded: Loaded) -> None:
+        """What was spent on days that wallets have left behind, by (bucket, wallet, yyyymmdd)."""
+        days = [w[2] for w in wanted]
+        (found,) = await self._round(
+            (
+                (
+                    sql.PAST_DAYS,
+                    (
+                        int2s([w[0] for w in wanted]),
+                        int8s([w[1] for w in wanted]),
+                        dates(days),
+                        day(min(days)),
+                        day(max(days)),
+                    ),
+                ),
+            )
+        )
+        for row in found:
+            loaded.wallets[row[0]].past_days[day_of_date(row[1])] = row[2]
+
     async def commit(self, decisions: Sequence[Decision], loaded: Loaded) -> None:
         """Write all that was decided and commit. When this returns, it is on the disk."""
         statements = writes(decisions, loaded)

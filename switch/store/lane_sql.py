@@ -77,6 +77,13 @@ SELECT u.wallet_id, u.month, u.spent, u.basis, u.topup
 FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, month)
 JOIN usage_month u ON u.bucket = k.bucket AND u.wallet_id = k.wallet_id AND u.month = k.month"""
 
+PAST_DAYS = """\
+SELECT p.wallet_id, p.local_day, sum(p.approved - p.returned)::bigint
+FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, local_day)
+JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.local_day = k.local_day
+WHERE p.kind = 1 AND p.local_day BETWEEN %s AND %s
+GROUP BY p.wallet_id, p.local_day"""
+
 INSERT_PAYMENTS = f"""\
 INSERT INTO payment ({_STORED})
 SELECT * FROM unnest({", ".join(["%s"] * 31)})"""

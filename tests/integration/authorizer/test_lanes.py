@@ -315,3 +315,29 @@ async def test_a_batch_left_to_itself_that_commits_after_all_is_booked_once(grou
     assert ground.count() == 2
     assert ground.wallets()[1].lots[1].balance == 98_000
     ground.check_books()
+
+
+async def test_a_days_limit_counts_what_was_spent_on_it_however_late_it_is_asked(ground: Ground) -> None:
+    """A terminal whose clock is fast must not free the member's limit of today."""
+
+    def on(day: int, stan: int, amount: int) -> Request:
+        one = purchase(1, stan, amount)
+        key = msgspec.structs.replace(one.key, local_day=day)
+        return msgspec.structs.replace(one, key=key)
+
+    ground.add(members(1, 1_000_000))
+    authorizer = ground.authorizer()
+    await authorizer.start()
+    told = []
+    for request in (
+        on(TODAY, 1, 200_000),
+        on(TODAY + 1, 2, 1_000),  # the wallet's latest day is tomorrow from here on
+        on(TODAY, 3, 70_001),  # the day's limit is 270,000 won
+        on(TODAY, 4, 70_000),
+        on(TODAY, 5, 1),
+    ):
+        told += await ask(authorizer, [request])
+    await authorizer.stop()
+    assert [why(answer) for answer in told] == [
+        "approved", "approved", "over_day_limit", "approved", "over_day_limit",
+    ]  # fmt: skip

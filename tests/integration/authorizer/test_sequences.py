@@ -158,7 +158,8 @@ def compare(ground: Ground, books: Books) -> None:
 
 
 def comparable(wallet: Wallet) -> Wallet:
-    """Lots, cards and months in one order."""
+    """Lots, cards and months in one order; days left behind are in the payments themselves."""
+    wallet.past_days = {}
     for name in ("lots", "cards", "past"):
         setattr(wallet, name, dict(sorted(getattr(wallet, name).items())))
     return wallet

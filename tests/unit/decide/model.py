@@ -100,8 +100,7 @@ class Model:
         usage = w["usage"][day // 100]
         if r.amount > LIMITS.payment_max:
             return "over_payment_limit"
-        so_far = w["days"][day] if day == w["latest"] else 0
-        if so_far + r.amount > LIMITS.day_max:
+        if w["days"][day] + r.amount > LIMITS.day_max:
             return "over_day_limit"
         if usage["spent"] + r.amount > LIMITS.month_max:
             return "over_month_limit"
@@ -344,4 +343,4 @@ class Model:
         usage["spent"] += spent
         usage["basis"] += basis
         w["latest"] = max(w["latest"], day)
-        w["days"][day] = max(0, w["days"][day] + spent) if day == w["latest"] else 0
+        w["days"][day] += spent

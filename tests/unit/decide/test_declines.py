@@ -102,6 +102,16 @@ def test_the_days_limit_counts_the_local_day() -> None:
     assert why(till.send(Kind.PURCHASE, 20_000, day=20260611)) == "approved"
 
 
+def test_a_payment_dated_tomorrow_does_not_free_todays_limit() -> None:
+    till = Till(wallet(charged(1, 500_000)), LIMITS)
+    till.send(Kind.PURCHASE, 40_000)
+    till.send(Kind.PURCHASE, 1_000, day=20260611)  # a terminal whose clock is fast
+    assert why(till.send(Kind.PURCHASE, 20_001)) == "over_day_limit"
+    assert why(till.send(Kind.PURCHASE, 20_000)) == "approved"
+    assert why(till.send(Kind.PURCHASE, 1)) == "over_day_limit"
+    assert till.wallet.spent_on(20260611) == 1_000
+
+
 def test_the_months_limit_goes_by_the_members_month_and_a_refund_frees_it() -> None:
     till = Till(wallet(charged(1, 500_000)), LIMITS)
     bought = [till.send(Kind.PURCHASE, 40_000, day=20260610 + n) for n in range(2)]
