@@ -92,7 +92,7 @@ def test_the_usage_before_is_stored_so_that_the_rating_can_be_repeated() -> None
     assert decode_detail(done.detail).pieces == again.pieces
 
 
-# ── worked examples of DOMAIN.md ────────────────────────────────────────────────────────────────────────────
+# ── the worked examples of the rules ────────────────────────────────────────────────────────────────────────
 def test_example_1_the_cap_splits_a_payment() -> None:
     till = Till(wallet(charged(1, 900_000), used=270_000))
     assert till.send(Kind.PURCHASE, 260_000).cashback == 18_800
