@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from switch.domain.calendar import add_months
 from switch.domain.wallet import NEVER, Lot, LotKind
 from switch.ledger.chart import Account
 from switch.ledger.journal import Entry, entry
@@ -19,17 +18,6 @@ class Credit(msgspec.Struct, frozen=True):
     lot_changes: tuple[tuple[int, int], ...]  # (lot number, won added; negative = taken)
     new_lot: Lot | None
     receivable: int
-
-
-def points_expiry(day: int, months: int) -> int:
-    """Last valid day (yyyymmdd) of points earned on `day`: the end of the month `months` later.
-
-    Points of one month share their last day, and so one lot.
-    """
-    same_day = add_months(day, months)
-    # The last day of a month is what 31 January, moved by whole months, is cut to.
-    first_year = same_day // 10_000
-    return add_months(first_year * 10_000 + 131, same_day // 100 % 100 - 1)
 
 
 def credit(

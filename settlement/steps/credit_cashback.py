@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from settlement.domain.credit import Credit, credit, points_expiry
+from settlement.domain.credit import Credit, credit
 from settlement.domain.run import State, Step
 from settlement.errors import ControlMismatchError
 from settlement.report import CreditOutcome, FunderCashback
@@ -19,7 +19,7 @@ from settlement.steps.frame import Frame
 from settlement.store import begin_step, end_step, open_for_booking
 from switch.domain.calendar import day_of_date
 from switch.domain.payment import BUCKETS, Outcome
-from switch.domain.wallet import Lot, LotKind
+from switch.domain.wallet import Lot, LotKind, points_expiry
 from switch.ledger.chart import Account
 from switch.ledger.journal import Source
 from switch.store.dayhash import payment_window

@@ -4,6 +4,8 @@ from enum import IntEnum
 
 import msgspec
 
+from switch.domain.calendar import add_months
+
 
 class LotKind(IntEnum):
     """Kinds of value. The numbers are stored; never renumber."""
@@ -32,6 +34,17 @@ class Lot(msgspec.Struct, gc=False):
     def valid_on(self, day: int) -> bool:
         """Whether its value may be spent on this day (yyyymmdd)."""
         return self.expires == NEVER or day <= self.expires
+
+
+def points_expiry(day: int, months: int) -> int:
+    """Last valid day (yyyymmdd) of points earned on `day`: the end of the month `months` later.
+
+    Points of one month share their last day, and so one lot.
+    """
+    same_day = add_months(day, months)
+    # The last day of a month is what 31 January, moved by whole months, is cut to.
+    first_year = same_day // 10_000
+    return add_months(first_year * 10_000 + 131, same_day // 100 % 100 - 1)
 
 
 class MonthUsage(msgspec.Struct, gc=False):

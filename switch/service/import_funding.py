@@ -1,6 +1,5 @@
 """Import of money that came in for members: charged money received, points granted by a funder."""
 
-import calendar
 from datetime import datetime, time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from sqlalchemy import Engine
 from switch.domain.calendar import SEOUL, add_months, business_date, day_of_date
 from switch.domain.programme import NoPolicy
 from switch.domain.toml_reader import nearest
-from switch.domain.wallet import LOT_KIND_NO
+from switch.domain.wallet import LOT_KIND_NO, points_expiry
 from switch.service import import_rows as rows_of
 from switch.service.import_books import Books, ImportReport, refuse_twice, report
 from switch.service.import_files import Problems, Progress, no_progress, read_rows
@@ -124,5 +123,4 @@ def _expires(problems: Problems, row: FundingRow, programme: ProgrammeAt) -> int
     opened = day_of_date(row.day)
     if row.kind == "charged":
         return add_months(opened, policy.charged_expiry_months)
-    month = add_months(opened, policy.points_expiry_months) // 100
-    return month * 100 + calendar.monthrange(*divmod(month, 100))[1]
+    return points_expiry(opened, policy.points_expiry_months)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from settlement.domain.credit import credit, points_expiry
-from switch.domain.wallet import Lot, LotKind
+from settlement.domain.credit import credit
+from switch.domain.wallet import Lot, LotKind, points_expiry
 from switch.ledger.chart import Account
 
 EXPIRES = 20311130
