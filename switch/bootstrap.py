@@ -26,7 +26,7 @@ from switch.service.holder import ReferenceHolder
 from switch.service.network import NetworkDesk
 from switch.service.vault import Vault
 from switch.settings import ConfigError, Settings
-from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine, resolve
+from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine
 from switch.store.lookup import Lookup
 from switch.store.migrate import missing_revisions
 from switch.store.reference import load_reference
@@ -58,7 +58,7 @@ async def _serve(settings: Settings) -> None:
     clock = open_clock(settings.clock.mode, settings.clock.file, simulation=reference.simulation)
     holder = ReferenceHolder(engine, reference)
     vault = Vault.load(Path(settings.vault.key_file))
-    address = conninfo(resolve(url, role=APP_ROLE, size=settings.database.size))
+    address = conninfo(engine.url)
     hsm = HsmClient(
         settings.hsm.host,
         settings.hsm.port,

@@ -27,7 +27,6 @@ from settlement.store import begin_step, end_step, payout
 from switch.domain.calendar import SEOUL
 
 CHUNK_ROWS = 2_000
-READ_BYTES = 1 << 20
 
 
 def originator(settings: Settings, facts: Facts) -> Party:

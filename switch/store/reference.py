@@ -165,6 +165,3 @@ def load_reference(engine: Engine) -> Reference:
             for programme_no in programmes
         },
     )
-
-
-__all__ = ["NoPolicy", "Reference", "UnknownReferenceError", "load_reference"]
