@@ -56,12 +56,17 @@ class Waiting(msgspec.Struct, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds: requests a batch, requests waiting in a lane; seconds for one batch and for its retries."""
+    """Bounds: requests a batch, requests waiting in a lane; seconds for one batch and for its retries.
+
+    `stale_s`: a request that has waited so long for its lane is not booked any more: its terminal has given up
+    by then, or is about to, and money would be held that nobody knows of until its reversal comes.
+    """
 
     batch_max: int = 256
     queue_max: int = 4096
     batch_s: float = 4.0
     give_up_s: float = 8.0
+    stale_s: float = 12.0
     pin_tries_max: int = 3
 
 
@@ -146,10 +151,21 @@ class Lane:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            self._drop_stale()
             size = min(len(self._queue), self._limits.batch_max)
             batch = [self._queue.popleft() for _ in range(size)]
             self._queued.set(len(self._queue))
-            await self._serve(batch)
+            if batch:
+                await self._serve(batch)
+
+    def _drop_stale(self) -> None:
+        """Answer those that have waited too long; the queue is in the order in which they came."""
+        oldest = asyncio.get_running_loop().time() - self._limits.stale_s
+        while self._queue and self._queue[0].since < oldest:
+            waiting = self._queue.popleft()
+            metrics.STALE.inc()
+            if not waiting.future.done():
+                waiting.future.set_exception(BooksUnavailableError("it waited too long for its lane"))
 
     async def _serve(self, batch: Sequence[Waiting]) -> None:
         """Book a batch and answer it, whatever happens."""
