@@ -59,10 +59,18 @@ class Hsm(_Section):
 
 
 class Keys(_Section):
-    """Keys under the LMK. `pvk` verifies PINs; `pvk_by_programme` overrides it for a programme."""
+    """Keys under the LMK; the tables override each for a programme.
+
+    `pvk` verifies PINs, `cvk` card verification values of stripes, keyed and e-commerce payments, `imk` the
+    cryptograms of chips. Without a key its check is not made: such cards are not of this installation.
+    """
 
     pvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
+    cvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
+    imk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
     pvk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = {}
+    cvk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = {}
+    imk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = {}
 
 
 class VaultFile(_Section):
@@ -83,12 +91,17 @@ class Limits(_Section):
     """Limits of the switch itself; those of members stand in the programme.
 
     `local_days_back`: days by which a payment's own date may lie back. `drain_s`: seconds that a stop waits
-    for work in flight. `pin_tries_max`: wrong PINs in a row that block a card.
+    for work in flight. `pin_tries_max`, `cvv_tries_max`: wrong PINs and check values in a row that block a
+    card. `probes_max` failures of one terminal (unknown cards, wrong PINs and check values) within
+    `probes_window_s` seconds stop its payments until the window has passed; 0 never does.
     """
 
     local_days_back: int = Field(default=31, ge=0, le=366)
     drain_s: int = Field(default=10, ge=0, le=300)
     pin_tries_max: int = Field(default=3, ge=1, le=15)
+    cvv_tries_max: int = Field(default=10, ge=1, le=100)
+    probes_max: int = Field(default=60, ge=0, le=100_000)
+    probes_window_s: int = Field(default=600, ge=1, le=86_400)
 
 
 class ClockSetting(_Section):
@@ -163,11 +176,19 @@ def load_settings(path: Path) -> Settings:
 def effective(settings: Settings) -> dict[str, Any]:
     """The values in force, for people: keys shown only as set or not set, paths absolute."""
     shown = settings.model_dump()
-    shown["keys"] = {
-        "pvk": _is_set(settings.keys.pvk),
-        "pvk_by_programme": {name: _is_set(key) for name, key in settings.keys.pvk_by_programme.items()},
-    }
+    shown["keys"] = _redacted(shown["keys"])
     return shown
+
+
+def _redacted(keys: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {programme: _is_set(key) for programme, key in value.items()}
+        if isinstance(value, dict)
+        else _is_set(value)
+        if isinstance(value, str)
+        else value
+        for name, value in keys.items()
+    }
 
 
 def _is_set(secret: str) -> str:

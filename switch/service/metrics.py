@@ -19,10 +19,11 @@ BATCH_SIZE = Histogram("dure_batch_size", "Requests in a batch", (1, 2, 4, 8, 16
 BATCH_SECONDS = Histogram("dure_batch_seconds", "From BEGIN to the durable commit", _FINE)
 BATCH_RETRIES = Counter("dure_batch_retries_total", "Batches begun again", ["why"])
 QUEUE = Gauge("dure_lane_queue", "Requests waiting for a lane", ["lane"])
-STALE = Counter("dure_requests_stale_total", "Requests that waited too long for their lane and were not booked")
+STALE = Counter(
+    "dure_requests_stale_total", "Requests that waited too long for their lane and were not booked"
+)
 REPEATS = Counter("dure_repeats_total", "Repeats answered from the stored result")
-DIFFERING_STALE = Counter("dure_requests_stale_total", "Requests that waited too long for their lane and were not booked")
-REPEATS = Counter("dure_repeats_differing_total", "Same key with other contents: look into it")
+DIFFERING_REPEATS = Counter("dure_repeats_differing_total", "Same key with other contents: look into it")
 EXCEPTIONS = Counter("dure_exceptions_total", "Acknowledged, but an operator must look at it")
 
 HSM_SECONDS = Histogram("dure_hsm_seconds", "HSM commands", _FINE, "command")

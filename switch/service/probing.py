@@ -34,7 +34,9 @@ class Probing:
         times = self._failures.pop(terminal_id, None) or deque(maxlen=self._failures_max)
         stopped_before = self._full(times)
         times.append(self._now_s())
-        self._failures[terminal_id] = times  # put in again: the order of the dictionary is that of last failures
+        self._failures[terminal_id] = (
+            times  # put in again: the order of the dictionary is that of last failures
+        )
         if len(self._failures) > TERMINALS_MAX:
             del self._failures[next(iter(self._failures))]
         metrics.PROBES.inc()

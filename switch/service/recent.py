@@ -1,14 +1,14 @@
 """Whose payment a terminal's trace number is: one terminal, day, time, number and kind mean one payment.
 
-The books keep a payment by its wallet's bucket first, so a second card under the same number is not stopped by
-their unique key. It is here: a process remembers what it has seen, and asks the books about what a terminal may
-have sent before this line of it was opened – over another line, to another process, before a restart.
+The books keep a payment by its wallet's bucket first, so their unique key does not stop a second card under
+the same number. It is stopped here: a process remembers what it has seen, and asks the books about what a
+terminal may have sent before this line of it was opened – over another line, before a restart.
 """
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from switch.domain.calendar import SEOUL, date_of_day
+from switch.domain.calendar import SEOUL, day_of_date
 from switch.domain.payment import PaymentKey
 
 REMEMBERED_MAX = 400_000
@@ -34,17 +34,17 @@ class Recent:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    async def clashes(self, key: PaymentKey, wallet_id: int, opened_at: datetime) -> bool:
+    async def clashes(self, key: PaymentKey, wallet_id: int, opened: int) -> bool:
         """Whether another wallet's payment has this number already; if not, it is this wallet's from now on.
 
-        `opened_at`: since when the line stands over which it came. Raises LookupUnavailableError.
+        `opened`: `stamp` of the instant at which the line was opened. Raises LookupUnavailableError.
         """
         number = _number(key)
         holder = self._young.get(number)
         if holder is None:
             holder = self._old.get(number)
         if holder is None:
-            if _local_instant(key) <= opened_at.timestamp():
+            if key.local_day * 1_000_000 + key.local_time <= opened:
                 holder = await self._used_by(key)
                 if holder is not None and holder != wallet_id:
                     return True
@@ -65,8 +65,7 @@ def _number(key: PaymentKey) -> _Key:
     return key.terminal_id, key.stan, key.local_time, key.local_day, key.kind
 
 
-def _local_instant(key: PaymentKey) -> float:
-    """The payment's own date and time as seconds since 1970."""
-    day, time = date_of_day(key.local_day), key.local_time
-    hours, minutes, seconds = time // 10_000, time // 100 % 100, time % 100
-    return datetime(day.year, day.month, day.day, hours, minutes, seconds, tzinfo=SEOUL).timestamp()
+def stamp(instant: datetime) -> int:
+    """An instant as yyyymmddhhmmss of Asia/Seoul, so that it compares with a payment's own day and time."""
+    local = instant.astimezone(SEOUL)
+    return day_of_date(local.date()) * 1_000_000 + local.hour * 10_000 + local.minute * 100 + local.second

@@ -35,7 +35,9 @@ def test_effective_shows_no_key(tmp_path: Path) -> None:
     (tmp_path / "switch.toml").write_text(text)
     shown = effective(load_settings(tmp_path / "switch.toml"))
     assert PVK not in str(shown)
-    assert shown["keys"] == {"pvk": "(set)", "pvk_by_programme": {"ontong": "(set)"}}
+    assert shown["keys"]["pvk"] == "(set)"
+    assert shown["keys"]["pvk_by_programme"] == {"ontong": "(set)"}
+    assert shown["keys"]["cvk"] == shown["keys"]["imk"] == "(not set)"
 
 
 def test_the_password_comes_from_its_file(tmp_path: Path) -> None:
