@@ -19,9 +19,10 @@ from switch.hsm.link import HsmUnavailable
 from switch.service import metrics
 from switch.service.authorizer import Authorizer, BookingFailedError, BooksUnavailableError
 from switch.service.directory import Directory
-from switch.service.door import Door, RefusedError
+from switch.service.door import Door
 from switch.service.holder import ReferenceHolder
 from switch.service.network import NetworkDesk
+from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef, LookupUnavailableError, TerminalRow
 from switch.wire.message import Message, MessageError, decode, encode, encode_for_mac
 from switch.wire.private import TAG_CASHBACK, Balances

@@ -10,6 +10,7 @@ from switch.domain.programme import NoPolicy
 from switch.domain.request import OriginalRef, PinCheck
 from switch.domain.request import Request as LaneRequest
 from switch.service.holder import ReferenceHolder
+from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef, TerminalRow
 from switch.wire.request import Payment, Reversal
 
@@ -21,14 +22,6 @@ KIND: dict[str, Kind] = {
 }
 _ORIGINAL_DAYS_MAX = 366
 _DAYS_KNOWN_MAX = 1_000
-
-
-class RefusedError(Exception):
-    """Declined at the door; `reason` is a name of the reasons table."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Door:
