@@ -9,14 +9,14 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 import settlement.store as settlement_tables
-from switch.store import schema, schema_terminal  # noqa: F401 - the tables of terminals
+from switch.store import schema, schema_messages, schema_terminal  # noqa: F401 - the tables of terminals
 from switch.store.migrate import mark, missing_revisions, upgrade
 from tests.support.postgres import Database, Server, shared_server
 
 INSERT_ONLY = (
     *("entry", "house_entry", "business_day", "tombstone", "funding", "card_index", "member"),
     *("terminal_batch_detail", "terminal_batch_difference"),
-)
+, "key_audit")
 
 
 @pytest.fixture
