@@ -58,8 +58,8 @@ class Waiting(msgspec.Struct, gc=False):
 class Limits(msgspec.Struct, frozen=True):
     """Bounds: requests a batch, requests waiting in a lane; seconds for one batch and for its retries.
 
-    `stale_s`: a request that has waited so long for its lane is not booked any more: its terminal has given up
-    by then, or is about to, and money would be held that nobody knows of until its reversal comes.
+    `stale_s`: a request that has waited so long for its lane is not booked any more: its terminal has given
+    up by then, or is about to, and money would be held that nobody knows of until its reversal comes.
     """
 
     batch_max: int = 256
