@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -36,6 +37,7 @@ control = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("reference_epoch", BigInteger, nullable=False),  # raised by every change of reference data
     Column("simulation", Boolean, nullable=False),  # only such a database takes the simulated clock
+    Column("vault_version", SmallInteger, nullable=False, server_default="0"),  # older key files add no card
     CheckConstraint("id = 1", name="control_one_row"),
 )
 
@@ -125,6 +127,36 @@ terminal = Table(
     Column("tak", Text),  # session MAC key under the LMK
     Column("keys_at", DateTime(timezone=True)),
     Column("signed_on_at", DateTime(timezone=True)),  # empty: signed off
+    Column("tmk_at", DateTime(timezone=True)),  # when the master key was loaded; empty: before that was noted
+    Column("key_mode", Text, nullable=False, server_default="session"),  # session | dukpt_tdes | dukpt_aes
+    Column("key_form", Text, nullable=False, server_default="block"),  # of session keys: block (TR-31) | x917
+    Column("keys_until", DateTime(timezone=True)),  # end of the session keys; empty: none was set
+    Column("keys_seen", Boolean, nullable=False, server_default="false"),  # the terminal has used them
+    Column("tpk_old", Text),  # the set before, while the terminal may still use it
+    Column("tak_old", Text),
+    Column("old_until", DateTime(timezone=True)),
+    Column("bdk", Text),  # base derivation key under the LMK (type 009)
+    Column("ksn_id", Text),  # initial key serial number, counter zero: 20 hex digits TDES, 24 AES
+    Column("ksn_counter", BigInteger, nullable=False, server_default="-1"),  # the last one taken
+    Column("batch_closed", Integer, nullable=False, server_default="0"),  # number of the last closed batch
+    Column("notify", Boolean, nullable=False, server_default="false"),  # tells of payments aloud (soundbox)
+    CheckConstraint("key_mode IN ('session', 'dukpt_tdes', 'dukpt_aes')", name="terminal_key_mode"),
+    CheckConstraint("key_form IN ('block', 'x917')", name="terminal_key_form"),
+    CheckConstraint(
+        "key_mode = 'session' OR (bdk IS NOT NULL AND ksn_id IS NOT NULL)", name="terminal_derived_key"
+    ),
+    Index("terminal_keys_until", "keys_until"),
+)
+
+key_audit = Table(
+    "key_audit",  # every act on a key: who, what, on which key; only ever added to
+    metadata,
+    Column("audit_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("noted_at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False),  # the operator's login, or "switch"
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # a terminal, or what else was acted on
+    Column("detail", Text, nullable=False),  # check values and figures; never a key
 )
 
 wallet = Table(
