@@ -28,10 +28,10 @@ outbox = Table(
     Column("body", Text, nullable=False),  # JSON
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("due_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=_NOW),  # infinity: parked
     PrimaryKeyConstraint("bucket", "event_id", "terminal_id"),
     Index("outbox_due", "due_at"),
-    Index("outbox_terminal", "terminal_id"),
+    Index("outbox_terminal", "terminal_id", "created_at", "event_id"),
 )
 
 terminal_state = Table(

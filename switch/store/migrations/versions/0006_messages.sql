@@ -15,7 +15,7 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_due ON outbox (due_at);
 
-CREATE INDEX outbox_terminal ON outbox (terminal_id);
+CREATE INDEX outbox_terminal ON outbox (terminal_id, created_at, event_id);
 
 CREATE TABLE terminal_state (
     terminal_id TEXT NOT NULL,
