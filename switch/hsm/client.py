@@ -1,4 +1,4 @@
-"""What services call: one method per host command, each giving a future of its result.
+"""What services call: a client whose every method is a host command (see calls) and gives a future.
 
     hsm = HsmClient("127.0.0.1", 1500)
     await hsm.start()
@@ -10,15 +10,14 @@ Every future ends: with its result, HsmRefused (the HSM said no) or HsmUnavailab
 import asyncio
 from typing import Any, Final
 
-from switch.hsm import commands
-from switch.hsm.commands import Diagnostics, GeneratedKey, KeyResult, PinResult
+from switch.hsm.calls import HsmCalls
 from switch.hsm.link import Counters, HsmLink, HsmUnavailable, Observer, Parser
 
 CONNECTIONS_MAX: Final = 64
 IN_FLIGHT_MAX: Final = 32_768  # per client; half of the headers there are
 
 
-class HsmClient:
+class HsmClient(HsmCalls):
     """A client for one HSM over one or more connections. Make it within the running loop."""
 
     def __init__(
@@ -87,86 +86,7 @@ class HsmClient:
     def timeouts(self) -> int:
         return self.counters.timeouts
 
-    # --- commands ------------------------------------------------------------------------------------------
-
-    def diagnostics(self) -> "asyncio.Future[Diagnostics]":
-        """NC: the LMK's check value and the firmware."""
-        return self._send(commands.diagnostics(), commands.parse_diagnostics)
-
-    def echo(self, data: bytes) -> "asyncio.Future[bytes]":
-        """B2: the same bytes back."""
-        return self._send(commands.echo(data), commands.parse_echo)
-
-    def generate_key(
-        self,
-        key_type: str,
-        *,
-        under_tmk: str | None = None,
-        under_zmk: str | None = None,
-        exported_scheme: str = "X",
-        scheme: str = "U",
-    ) -> "asyncio.Future[GeneratedKey]":
-        """A0: a new key under the LMK and, if one is named, under a TMK or ZMK (given as its key text)."""
-        if under_tmk is not None and under_zmk is not None:
-            raise ValueError("name a TMK or a ZMK to export under, not both")
-        request = commands.generate_key(
-            key_type,
-            scheme=scheme,
-            under=under_tmk if under_tmk is not None else under_zmk,
-            under_tmk=under_tmk is not None,
-            exported_scheme=exported_scheme,
-        )
-        return self._send(request, commands.parse_generated_key)
-
-    def import_key(
-        self, key_type: str, key: str, *, zmk: str, scheme: str = "U"
-    ) -> "asyncio.Future[KeyResult]":
-        """A6: a key that came under a ZMK, now under the LMK."""
-        return self._send(
-            commands.import_key(key_type, key, zmk=zmk, scheme=scheme), commands.parse_imported_key
-        )
-
-    def export_key(
-        self, key_type: str, key: str, *, under: str, under_tmk: bool = False, scheme: str = "X"
-    ) -> "asyncio.Future[KeyResult]":
-        """A8: a key of ours under a ZMK, or under a TMK if `under_tmk`."""
-        request = commands.export_key(key_type, key, under=under, under_tmk=under_tmk, scheme=scheme)
-        return self._send(request, commands.parse_exported_key)
-
-    def check_value(self, key_type: str, key: str) -> "asyncio.Future[str]":
-        """BU: the key's check value, 6 hex digits."""
-        return self._send(commands.check_value(key_type, key), commands.parse_check_value)
-
-    def verify_pin(
-        self, tpk: str, pvk: str, pin_block_hex: str, account12: str, pvki: str, pvv: str
-    ) -> "asyncio.Future[PinResult]":
-        """DC: a format 0 PIN block under a TPK against a PVV.
-
-        `account12` is the 12 rightmost PAN digits without the check digit. Parity errors of the keys are
-        HsmRefused (10 the TPK, 11 the PVK).
-        """
-        request = commands.verify_pin(tpk, pvk, pin_block_hex, account12, pvki, pvv)
-        return self._send(request, commands.parse_pin_result)
-
-    def generate_mac(self, tak: str, data: bytes) -> "asyncio.Future[str]":
-        """M6: the X9.19 MAC of up to 32,000 bytes, 16 upper-case hex digits."""
-        return self._send(commands.generate_mac(tak, data), commands.parse_mac)
-
-    def verify_mac(self, tak: str, data: bytes, mac_hex: str) -> "asyncio.Future[bool]":
-        """M8: whether the 16-digit MAC belongs to the data."""
-        return self._send(commands.verify_mac(tak, data, mac_hex), commands.parse_mac_verified)
-
-    def generate_cvv(self, cvk: str, pan: str, expiry: str, service_code: str) -> "asyncio.Future[str]":
-        """CW: the 3-digit card verification value. `expiry` 4 digits in the card's order."""
-        return self._send(commands.generate_cvv(cvk, pan, expiry, service_code), commands.parse_cvv)
-
-    def verify_cvv(
-        self, cvk: str, cvv: str, pan: str, expiry: str, service_code: str
-    ) -> "asyncio.Future[bool]":
-        """CY: whether the card verification value is right."""
-        return self._send(
-            commands.verify_cvv(cvk, cvv, pan, expiry, service_code), commands.parse_cvv_verified
-        )
+    # --- what carries a command (see switch.hsm.calls) -----------------------------------------------------
 
     def _send(self, request: bytes, parser: Parser) -> "asyncio.Future[Any]":
         link = self._link()
