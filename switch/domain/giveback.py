@@ -100,7 +100,7 @@ def match(request: Request, originals: Iterable[Stored]) -> Stored | None:
         key = stored.key
         if (
             key.stan == ref.stan
-            and key.kind == ref.kind
+            and key.kind in ref.kinds
             and key.terminal_id == ref.terminal_id
             and stored.transmission == ref.transmission
         ):

@@ -59,7 +59,8 @@ _WORDS: dict[int, str] = {Kind.PURCHASE: "payment", Kind.REFUND: "refund", Kind.
 
 def event_id(key: PaymentKey) -> str:
     """The id of a payment's notice: 27 hex digits, of which the first three are the payment's bucket."""
-    return f"{key.bucket:03x}{_hash(f'{key.local_day}:{key.local_time}:{key.terminal_id}:{key.stan}:{key.kind}')}"
+    named = f"{key.local_day}:{key.local_time}:{key.terminal_id}:{key.stan}:{key.kind}"
+    return f"{key.bucket:03x}{_hash(named)}"
 
 
 def message_id(terminal_id: str, what: str) -> str:

@@ -13,6 +13,8 @@ class Kind(IntEnum):
     TOPUP = 3
     INQUIRY = 4
     REVERSAL = 5
+    PREAUTH = 6
+    VOID = 7
 
 
 class Outcome(IntEnum):

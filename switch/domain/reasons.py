@@ -21,6 +21,7 @@ _TABLE = (
     (0, "approved", "00", "approved", "승인"),
     (1, "acknowledged", "00", "taken note of; no money moved", "접수됨"),
     (2, "exception", "00", "taken note of; an operator must look at it", "접수됨(확인 필요)"),
+    (3, "partial_approval", "10", "approved in part: the money does not suffice for all", "부분 승인"),
     # refused before any lock is taken
     (10, "unknown_merchant", "03", "the merchant is unknown or does not own this terminal", "미등록 가맹점"),
     (11, "merchant_closed", "03", "the merchant takes no part in the programme on this day", "해지 가맹점"),
@@ -49,6 +50,17 @@ _TABLE = (
     (22, "implausible_date", "12", "the payment's date lies too far from today", "거래일자 오류"),
     (23, "no_policy", "12", "the programme has no rules for this date", "정책 없음"),
     (24, "other_programme", "57", "the card belongs to another programme than the merchant", "타 지역 카드"),
+    (25, "key_serial_replayed", "63", "the key serial number was used before", "키 일련번호 재사용"),
+    (
+        26,
+        "certificate_not_permitted",
+        "58",
+        "the client certificate is not this terminal's",
+        "단말기 인증서 불일치",
+    ),
+    (27, "session_superseded", "58", "a newer session speaks for this terminal", "이전 접속 무효"),
+    (28, "batch_closed", "12", "the terminal's batch is closed", "마감된 배치"),
+    (29, "out_of_balance", "95", "the batch totals differ: upload the details", "마감 불일치"),
     # decided on the wallet
     (
         30,
@@ -75,6 +87,22 @@ _TABLE = (
     (51, "original_not_approved", "12", "the original payment was not approved", "원거래 미승인"),
     (52, "over_remaining", "13", "more than remains of the original payment", "취소 가능 금액 초과"),
     (53, "reversed_before", "12", "its reversal came first", "선취소 거래"),
+    (54, "amount_differs", "13", "not the amount of the original payment", "원거래 금액 불일치"),
+    (55, "void_too_late", "12", "the original's business date has passed: refund it", "취소 가능일 경과"),
+    (56, "hold_closed", "12", "the hold is completed, released or expired", "종료된 가승인"),
+    # what the card itself shows
+    (60, "entry_not_permitted", "57", "this form of card cannot be used in this way", "사용 불가 방식"),
+    (61, "pin_required", "65", "contactless without a PIN has reached its limit", "비밀번호 필요"),
+    (62, "atc_replayed", "05", "the chip's counter was used before", "거래 카운터 재사용"),
+    (63, "cryptogram_failure", "05", "the chip's cryptogram is wrong", "암호문 오류"),
+    (64, "cvv_failure", "05", "the card verification value is wrong", "CVV 오류"),
+    (
+        65,
+        "cvv_tries_exceeded",
+        "75",
+        "too many wrong verification values: an operator must unblock",
+        "CVV 횟수 초과",
+    ),
 )
 
 REASONS: dict[str, Reason] = {row[1]: Reason(*row) for row in _TABLE}

@@ -73,6 +73,7 @@ def record(
         after[1],
         0,
         0 if original is None else original.seq,
+        request.batch_no,
         detail,
     )
 

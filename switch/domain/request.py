@@ -17,21 +17,53 @@ class PinCheck(IntEnum):
     WRONG = 2
 
 
+class Entry(IntEnum):
+    """How the card came into the terminal (ISO 8583 DE22, first two digits). The numbers are stored."""
+
+    KEYED = 1
+    STRIPE = 2
+    QR = 3
+    CHIP = 4
+    CONTACTLESS = 5
+    ECOMMERCE = 6
+
+
+class Proof(IntEnum):
+    """What the HSM said of the card's own proof: its verification value (CVV, CVV2) or cryptogram (ARQC)."""
+
+    NONE = 0
+    OK = 1
+    WRONG_CVV = 2
+    WRONG_ARQC = 3
+
+
 class OriginalRef(msgspec.Struct, frozen=True, gc=False):
-    """How a refund or reversal names its original (ISO 8583 DE90): STAN and DE7, and what DE3 says it was."""
+    """How a message names the payment that it follows (ISO 8583 DE90, DE37, DE12/13).
+
+    `stan` 0 and an empty `transmission` (DE7) or `rrn` are not given; `kinds` are those that it may mean;
+    `day` (yyyymmdd, Asia/Seoul) is the original's own if `day_exact`, else give or take one. `amount` (won)
+    and `merchant_no` are the message's own, to tell candidates apart where STAN or DE7 are missing.
+    """
 
     stan: int
     transmission: str
-    kind: int
+    kinds: tuple[int, ...]
     terminal_id: str
-    day: int  # yyyymmdd, Asia/Seoul, give or take one
+    day: int
+    day_exact: bool = False
+    rrn: str = ""
+    amount: int = 0
+    merchant_no: int = 0
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
     """One message that passed the door: its card is known, its MAC and PIN are checked.
 
     `amount` in won; `content` a hash of all that a repeat may not change; `approval` the DE38 that it gets
-    if approved; `expiry` yymm as the terminal read it, or None.
+    if approved; `expiry` yymm as the terminal read it, or None. `advice`: it has happened already (0220);
+    `partial`: the terminal takes less than it asks for; `replacement` (won) what a partial reversal leaves
+    standing (DE95), -1 without; `atc` the chip's transaction counter (EMV tag 9F36), 0 without; `batch_no`
+    the terminal's, 0 without.
     """
 
     key: PaymentKey
@@ -48,6 +80,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     pin: PinCheck
     expiry: int | None
     original: OriginalRef | None
+    advice: bool = False
+    partial: bool = False
+    replacement: int = -1
+    entry: int = Entry.KEYED
+    proof: int = Proof.NONE
+    atc: int = 0
+    batch_no: int = 0
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -96,4 +135,5 @@ class Stored(msgspec.Struct):
     available_after: int
     returned: int
     original_seq: int
+    batch_no: int
     detail: bytes

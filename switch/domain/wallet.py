@@ -56,18 +56,43 @@ class MonthUsage(msgspec.Struct, gc=False):
 
 
 class Card(msgspec.Struct, gc=False):
-    """A token that opens a wallet. `expiry` is yymm; `state` active, blocked, lost or stolen."""
+    """A token that opens a wallet.
+
+    `expiry` is yymm; `state` active, blocked, lost or stolen; `form` card, qr or mobile. `pin_tries` and
+    `cvv_tries` count wrong ones in a row; `atc` is the highest transaction counter that its chip has shown
+    (EMV tag 9F36); `tap_count` and `tap_won` count contactless payments without a PIN since the last PIN.
+    """
 
     card_no: int
     state: str
     expiry: int
     pin_tries: int
+    form: str = "card"
+    atc: int = 0
+    tap_count: int = 0
+    tap_won: int = 0
+    cvv_tries: int = 0
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False):
+    """Money of a wallet that an open pre-authorisation keeps until `expires` (last valid day, yyyymmdd).
+
+    `seq` is the posting number of its 0100, `local_day` (yyyymmdd) that 0100's own day. `uses` are the lots
+    that will pay, in spending order, as (lot_no, kind, won); `won` is their sum, 0 once nothing is held.
+    """
+
+    seq: int
+    local_day: int
+    expires: int
+    won: int
+    uses: tuple[tuple[int, int, int], ...]
 
 
 class Wallet(msgspec.Struct, gc=False):
     """A member's wallet. `month` and `day` count for the latest ones seen.
 
     Older months are in `past`; of older days, `past_days` holds what was loaded because a payment asks.
+    `holds` counts the holds that the books keep for it; `held` has them, by the posting number of their 0100.
     """
 
     bucket: int
@@ -84,10 +109,12 @@ class Wallet(msgspec.Struct, gc=False):
     month_topup: int
     day: int
     day_spent: int
+    holds: int
     lots: dict[int, Lot]
     past: dict[int, MonthUsage]
     cards: dict[int, Card]
     past_days: dict[int, int] = {}
+    held: dict[int, Hold] = {}
 
     def usage_of(self, month: int) -> MonthUsage:
         """Usage in a month (yyyymm). A month later than the latest one has none yet."""

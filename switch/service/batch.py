@@ -122,7 +122,7 @@ def purchases_of_refunds(requests: Sequence[Request], loaded: Loaded) -> list[tu
     """(bucket, wallet, seq, local day) of the purchases behind refunds that are being reversed."""
     wanted: set[tuple[int, int, int, int]] = set()
     for request in requests:
-        if request.original is None or request.original.kind != Kind.REFUND:
+        if request.original is None or Kind.REFUND not in request.original.kinds:
             continue
         for stored in loaded.originals.get(request.wallet_id, ()):
             origin = decode_detail(stored.detail).original if stored.original_seq else None

@@ -73,7 +73,7 @@ class Door:
             ref = request.original
             asked = KIND[request.kind] if kind == Kind.REVERSAL else Kind.PURCHASE
             day = self._local_day(int(ref.transmission[:4]), today, _ORIGINAL_DAYS_MAX)
-            original = OriginalRef(ref.stan, ref.transmission, asked, request.terminal_id, day)
+            original = OriginalRef(ref.stan, ref.transmission, (asked,), request.terminal_id, day)
             named = f"{ref.mti[:3]}{ref.stan}/{ref.transmission}/{asked}"
         day = self._local_day(request.local_mmdd, today, days_back)
         key = PaymentKey(card.bucket, day, request.local_time, request.terminal_id, request.stan, int(kind))

@@ -36,7 +36,7 @@ _new_wallet: Callable[..., Wallet] = Wallet
 
 def _stored(row: TupleRow) -> Stored:
     key = PaymentKey(row[0], day_of_date(row[1]), row[2], row[3], row[4], row[5])
-    return _new_stored(key, *row[6:12], day_of_date(row[12]), *row[13:30], row[30].encode())
+    return _new_stored(key, *row[6:12], day_of_date(row[12]), *row[13:31], row[31].encode())
 
 
 class LaneBooks:

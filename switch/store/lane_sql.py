@@ -7,7 +7,8 @@ protects: one combined query would read lots as they were before the lock was wa
 _STORED = """\
 bucket, local_day, local_time, terminal_id, stan, kind, wallet_id, seq, card_no, merchant_no, programme_no,
 policy_no, business_date, transmission, content, amount, approved, outcome, reason, approval, rrn, channel,
-basis, usage_month, usage_before, cashback, ledger_after, available_after, returned, original_seq, detail"""
+basis, usage_month, usage_before, cashback, ledger_after, available_after, returned, original_seq, batch_no,
+detail"""
 _P_STORED = ", ".join(f"p.{name.strip()}" for name in _STORED.split(","))
 
 # One lane works on few rows by key, always: the planner needs no statistics to know the right way.
@@ -26,7 +27,8 @@ SELECT p.programme_no, p.closed_through, c.reference_epoch FROM programme p, con
 
 LOCK_WALLETS = """\
 SELECT w.bucket, w.wallet_id, w.programme_no, w.state = 1, w.points_on, w.seq, w.lot_seq, w.receivable,
-       w.month, w.month_spent, w.month_basis, w.month_topup, w.day, w.day_spent
+       w.month, w.month_spent, w.month_basis, w.month_topup, w.day, w.day_spent,
+       w.holds
 FROM unnest(%s, %s) AS k(bucket, wallet_id)
 JOIN wallet w ON w.bucket = k.bucket AND w.wallet_id = k.wallet_id
 ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w"""
@@ -37,7 +39,8 @@ FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, spent_too)
 JOIN lot l ON l.bucket = k.bucket AND l.wallet_id = k.wallet_id AND (l.balance > 0 OR k.spent_too)"""
 
 CARDS = """\
-SELECT c.wallet_id, c.card_no, c.state, c.expiry, c.pin_tries
+SELECT c.wallet_id, c.card_no, c.state, c.expiry, c.pin_tries, c.form, c.atc, c.tap_count, c.tap_won,
+       c.cvv_tries
 FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, card_no)
 JOIN card c ON c.bucket = k.bucket AND c.wallet_id = k.wallet_id AND c.card_no = k.card_no"""
 
@@ -86,7 +89,7 @@ GROUP BY p.wallet_id, p.local_day"""
 
 INSERT_PAYMENTS = f"""\
 INSERT INTO payment ({_STORED})
-SELECT * FROM unnest({", ".join(["%s"] * 31)})"""
+SELECT * FROM unnest({", ".join(["%s"] * 32)})"""
 
 INSERT_ENTRIES = """\
 INSERT INTO entry (bucket, business_date, wallet_id, seq, line, programme_no, source, debit, credit, won,

@@ -93,6 +93,7 @@ _PACK_STORED: tuple[Callable[[Sequence[Any]], Packed], ...] = (
     int8s,  # available_after
     int8s,  # returned
     int4s,  # original_seq
+    int4s,  # batch_no
     raw_texts,  # detail
 )
 

@@ -5,7 +5,7 @@ renewed by itself; while the database is away every look-up fails with LookupUna
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,19 +22,45 @@ _WAITING_MAX = 20_000
 _TIMEOUT_S = 5.0
 
 _CARDS = """\
-SELECT i.pan_hmac, i.bucket, i.wallet_id, i.card_no, w.programme_no, c.expiry, c.pvki, c.pvv
+SELECT i.pan_hmac, i.bucket, i.wallet_id, i.card_no, w.programme_no, c.expiry, c.pvki, c.pvv, c.form
 FROM unnest(%s) AS k(pan_hmac)
 JOIN card_index i ON i.pan_hmac = k.pan_hmac
 JOIN card c ON c.bucket = i.bucket AND c.wallet_id = i.wallet_id AND c.card_no = i.card_no
 JOIN wallet w ON w.bucket = i.bucket AND w.wallet_id = i.wallet_id"""
 _TERMINAL = """\
-SELECT terminal_id, merchant_no, state = 'active', tmk, tpk, tak, signed_on_at IS NOT NULL
+SELECT terminal_id, merchant_no, state = 'active', tmk, tpk, tak, signed_on_at IS NOT NULL, key_mode, key_form,
+    keys_until, keys_seen, tpk_old, tak_old, old_until, bdk, ksn_id, ksn_counter, batch_closed, notify
 FROM terminal WHERE terminal_id = %s"""
 _BOOKED = """\
 SELECT 1 FROM payment WHERE bucket = %s AND local_day = %s AND local_time = %s AND terminal_id = %s
     AND stan = %s AND kind = %s"""
 _SIGN = "UPDATE terminal SET signed_on_at = %s WHERE terminal_id = %s"
-_KEYS = "UPDATE terminal SET tpk = %s, tak = %s, keys_at = %s WHERE terminal_id = %s"
+# Only what has not changed since it was read: two processes may give one terminal keys at a time.
+_KEYS = """\
+WITH given AS (
+    UPDATE terminal SET tpk = %(tpk)s, tak = %(tak)s, keys_at = %(at)s, keys_until = %(until)s,
+        keys_seen = false, tpk_old = %(tpk_old)s, tak_old = %(tak_old)s, old_until = %(old_until)s
+    WHERE terminal_id = %(terminal)s AND tak IS NOT DISTINCT FROM %(before)s AND tmk = %(tmk)s
+    RETURNING terminal_id)
+INSERT INTO key_audit (noted_at, actor, act, subject, detail)
+SELECT %(at)s, 'switch', 'session_keys', terminal_id, %(detail)s FROM given RETURNING 1"""
+_OFFERED = """\
+WITH given AS (
+    UPDATE terminal SET keys_until = %(until)s
+    WHERE terminal_id = %(terminal)s AND tak = %(tak)s AND tmk = %(tmk)s AND NOT keys_seen
+    RETURNING terminal_id)
+INSERT INTO key_audit (noted_at, actor, act, subject, detail)
+SELECT %(at)s, 'switch', 'session_keys_again', terminal_id, %(detail)s FROM given RETURNING 1"""
+_SEEN = """\
+UPDATE terminal t SET keys_seen = true, old_until = k.until
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(terminal_id, tak, until)
+WHERE t.terminal_id = k.terminal_id AND t.tak = k.tak AND NOT t.keys_seen"""
+_COUNTERS = """\
+UPDATE terminal t SET ksn_counter = k.counter
+FROM unnest(%s::text[], %s::bigint[]) AS k(terminal_id, counter)
+WHERE t.terminal_id = k.terminal_id AND t.ksn_counter < k.counter"""
+
+Parameters = tuple[object, ...] | Mapping[str, object]
 
 
 class LookupUnavailableError(Exception):
@@ -42,7 +68,8 @@ class LookupUnavailableError(Exception):
 
 
 class CardRef(msgspec.Struct, frozen=True, gc=False):
-    """Where a card's wallet is and how its PIN is verified. `expiry` yymm; `pvv` empty without a PIN."""
+    """Where a card's wallet is and how its PIN is verified. `expiry` yymm; `pvv` empty without a PIN;
+    `form` card, qr or mobile."""
 
     bucket: int
     wallet_id: int
@@ -51,10 +78,16 @@ class CardRef(msgspec.Struct, frozen=True, gc=False):
     expiry: int
     pvki: str
     pvv: str
+    form: str = "card"
 
 
 class TerminalRow(msgspec.Struct):
-    """A terminal and its session keys under the LMK."""
+    """A terminal and its keys under the LMK.
+
+    `tpk`, `tak`: the newest session set, good until `keys_until` (None: no end was set); `keys_seen` once the
+    terminal has used it. `tpk_old`, `tak_old`: the set before, good until `old_until`. `key_mode` is session,
+    dukpt_tdes or dukpt_aes, `key_form` block (TR-31) or x917; `ksn_id` the initial key serial number, in hex.
+    """
 
     terminal_id: str
     merchant_no: int
@@ -63,6 +96,21 @@ class TerminalRow(msgspec.Struct):
     tpk: str | None
     tak: str | None
     signed_on: bool
+    key_mode: str = "session"
+    key_form: str = "block"
+    keys_until: datetime | None = None
+    keys_seen: bool = False
+    tpk_old: str | None = None
+    tak_old: str | None = None
+    old_until: datetime | None = None
+    bdk: str | None = None
+    ksn_id: str | None = None
+    ksn_counter: int = -1
+    batch_closed: int = 0
+    notify: bool = False
+
+    def __repr__(self) -> str:
+        return f"TerminalRow({self.terminal_id}, {self.key_mode})"
 
 
 class Lookup:
@@ -131,11 +179,41 @@ class Lookup:
         """Note that a terminal signed on (`at`) or off (None). Raises LookupUnavailableError."""
         await self._execute(_SIGN, (at, terminal_id))
 
-    async def save_keys(self, terminal_id: str, tpk: str, tak: str, at: datetime) -> None:
-        """Keep a terminal's new session keys, under the LMK. Raises LookupUnavailableError."""
-        await self._execute(_KEYS, (tpk, tak, at, terminal_id))
+    async def give_keys(self, new: TerminalRow, before: str | None, at: datetime, detail: str) -> bool:
+        """Keep the session sets of `new` if the terminal still has the MAC key `before`, and note the act.
 
-    async def _execute(self, query: str, parameters: tuple[object, ...]) -> Sequence[TupleRow]:
+        False when another process has given it keys meanwhile. Raises LookupUnavailableError.
+        """
+        values = {
+            "terminal": new.terminal_id, "tmk": new.tmk, "before": before, "at": at, "detail": detail,
+            "tpk": new.tpk, "tak": new.tak, "until": new.keys_until,
+            "tpk_old": new.tpk_old, "tak_old": new.tak_old, "old_until": new.old_until,
+        }  # fmt: skip
+        return bool(await self._execute(_KEYS, values))
+
+    async def offer_keys(self, same: TerminalRow, at: datetime, detail: str) -> bool:
+        """Note that the set which the terminal has not used yet was offered again, with a new end.
+
+        False when it has used it, or has another. Raises LookupUnavailableError.
+        """
+        values = {
+            "terminal": same.terminal_id, "tmk": same.tmk, "tak": same.tak, "until": same.keys_until,
+            "at": at, "detail": detail,
+        }  # fmt: skip
+        return bool(await self._execute(_OFFERED, values))
+
+    async def save_seen(self, seen: Sequence[tuple[str, str, datetime | None]]) -> None:
+        """Note sets that came into use: (terminal, MAC key, end of the set before it).
+
+        Raises LookupUnavailableError.
+        """
+        await self._execute(_SEEN, tuple(map(list, zip(*seen, strict=True))))
+
+    async def save_counters(self, counters: Sequence[tuple[str, int]]) -> None:
+        """Note the highest counters taken, by terminal. Raises LookupUnavailableError."""
+        await self._execute(_COUNTERS, tuple(map(list, zip(*counters, strict=True))))
+
+    async def _execute(self, query: str, parameters: Parameters) -> Sequence[TupleRow]:
         """Run one statement, which may be repeated: a broken connection is renewed once.
 
         The time-out counts the waiting for others too, so that a database that hangs delays nobody longer.
@@ -158,7 +236,7 @@ class Lookup:
         running.add_done_callback(self._abandoned.discard)
         running.cancel()
 
-    async def _execute_alone(self, query: str, parameters: tuple[object, ...]) -> Sequence[TupleRow]:
+    async def _execute_alone(self, query: str, parameters: Parameters) -> Sequence[TupleRow]:
         for attempt in (1, 2):
             connection: AsyncConnection[TupleRow] | None = None
             try:

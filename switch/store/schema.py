@@ -176,6 +176,7 @@ wallet = Table(
     _won("month_topup"),
     Column("day", Integer, nullable=False, server_default="0"),  # yyyymmdd of the counter that follows
     _won("day_spent"),
+    Column("holds", SmallInteger, nullable=False, server_default="0"),  # rows in `hold`
     PrimaryKeyConstraint("bucket", "wallet_id"),
     CheckConstraint("receivable >= 0", name="wallet_receivable"),
 )
@@ -218,6 +219,20 @@ lot = Table(
     CheckConstraint("balance >= 0", name="lot_balance"),
 )
 
+hold = Table(
+    "hold",  # money that an open pre-authorisation keeps, by the posting number of its 0100
+    metadata,
+    Column("bucket", SmallInteger, nullable=False),
+    Column("wallet_id", BigInteger, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("local_day", Date, nullable=False),
+    Column("expires", Integer, nullable=False),  # last valid day, yyyymmdd
+    _won("won", default=False),
+    Column("uses", Text, nullable=False),  # JSON [[lot_no, kind, won], …] in spending order
+    PrimaryKeyConstraint("bucket", "wallet_id", "seq"),
+    CheckConstraint("won > 0", name="hold_won"),
+)
+
 card = Table(
     "card",
     metadata,
@@ -233,6 +248,11 @@ card = Table(
     Column("pvki", Text, nullable=False, server_default=""),
     Column("pvv", Text, nullable=False, server_default=""),
     Column("pin_tries", SmallInteger, nullable=False, server_default="0"),
+    Column("form", Text, nullable=False, server_default="card"),  # card | qr | mobile
+    Column("atc", Integer, nullable=False, server_default="0"),  # the highest seen (EMV tag 9F36)
+    Column("tap_count", SmallInteger, nullable=False, server_default="0"),  # contactless since the last PIN
+    _won("tap_won"),
+    Column("cvv_tries", SmallInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("bucket", "wallet_id", "card_no"),
 )
 
@@ -279,8 +299,10 @@ payment = Table(
     _won("returned", default=False),
     Column("original_seq", Integer, nullable=False),  # of a refund or reversal; 0 none
     Column("detail", Text, nullable=False),  # JSON: the explanation
+    Column("batch_no", Integer, nullable=False, server_default="0"),  # the terminal's; 0 none
     PrimaryKeyConstraint("bucket", "local_day", "local_time", "terminal_id", "stan", "kind"),
     Index("payment_wallet", "bucket", "wallet_id", "seq"),
+    Index("payment_terminal", "terminal_id", "local_time", "stan"),
     Index("payment_business_date", "business_date", postgresql_using="brin"),
     CheckConstraint("returned >= 0 AND returned <= approved", name="payment_returned"),
     postgresql_partition_by="RANGE (local_day)",

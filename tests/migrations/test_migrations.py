@@ -1,6 +1,7 @@
 """The migrations build what the tables of the programs say, on an empty database and on one with data."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -114,13 +115,19 @@ def test_data_of_the_first_revision_come_through_to_the_newest(empty: Database) 
     before = contents(engine, tables)
     assert all(before.values())
     upgrade(engine)
-    assert contents(engine, tables) == before
+    after = contents(engine, tables)  # with columns that have come since, at the end of each row
+    assert {
+        name: [row[: len(old)] for row, old in zip(after[name], rows, strict=True)]
+        for name, rows in before.items()
+    } == before
     assert differences(engine) == []
 
 
-def contents(engine: Engine, tables: tuple[str, ...]) -> dict[str, list[object]]:
+def contents(engine: Engine, tables: tuple[str, ...]) -> dict[str, list[tuple[Any, ...]]]:
     with engine.connect() as connection:
-        return {name: list(connection.execute(text(f"SELECT * FROM {name}"))) for name in tables}
+        return {
+            name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))] for name in tables
+        }
 
 
 @pytest.mark.parametrize("table", INSERT_ONLY)

@@ -73,7 +73,10 @@ class Ground:
             for row in connection.execute(select(t.lot)):
                 found[row.wallet_id].lots[row.lot_no] = Lot(*row[2:])
             for row in connection.execute(select(t.card)):
-                card = Card(row.card_no, row.state, row.expiry, row.pin_tries)
+                card = Card(
+                    *(row.card_no, row.state, row.expiry, row.pin_tries, row.form),
+                    *(row.atc, row.tap_count, row.tap_won, row.cvv_tries),
+                )
                 found[row.wallet_id].cards[row.card_no] = card
             for row in connection.execute(select(t.usage_month)):
                 found[row.wallet_id].past[row.month] = MonthUsage(row.spent, row.basis, row.topup)
@@ -86,7 +89,12 @@ class Ground:
             for row in connection.execute(select(t.payment)):
                 key = PaymentKey(row.bucket, day_of_date(row.local_day), *row[2:6])
                 found[key] = _new_stored(
-                    key, *row[6:12], day_of_date(row.business_date), *row[13:30], row.detail.encode()
+                    key,
+                    *row[6:12],
+                    day_of_date(row.business_date),
+                    *row[13:30],
+                    row.batch_no,
+                    row.detail.encode(),
                 )
         return found
 
@@ -188,7 +196,7 @@ def _write_reference(connection: Connection) -> None:
 def _write_wallet(connection: Connection, wallet: Wallet) -> None:
     at = {"bucket": wallet.bucket, "wallet_id": wallet.wallet_id}
     plain = msgspec.structs.asdict(wallet)
-    for name in ("lots", "past", "past_days", "cards", "active"):
+    for name in ("lots", "past", "past_days", "held", "cards", "active"):
         del plain[name]
     connection.execute(insert(t.wallet).values(**plain))
     for seq, lot in enumerate(wallet.lots.values(), 1):

@@ -51,7 +51,7 @@ def reversal(of: Request, stan: int) -> Request:
         of,
         key=PaymentKey(of.key.bucket, TODAY, 120_000, "T0000001", stan, Kind.REVERSAL),
         content=stan * 7,
-        original=OriginalRef(of.key.stan, of.transmission, of.key.kind, "T0000001", TODAY),
+        original=OriginalRef(of.key.stan, of.transmission, (of.key.kind,), "T0000001", TODAY),
     )
 
 

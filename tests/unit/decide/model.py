@@ -140,7 +140,7 @@ class Model:
         assert ref is not None
         for found in self.payments.values():
             q = found["request"]
-            if (q.wallet_id, q.key.stan, q.key.kind) == (r.wallet_id, ref.stan, ref.kind) and (
+            if (q.wallet_id, q.key.stan, q.key.kind in ref.kinds) == (r.wallet_id, ref.stan, True) and (
                 q.key.terminal_id,
                 q.transmission,
             ) == (ref.terminal_id, ref.transmission):
@@ -148,7 +148,7 @@ class Model:
         return None
 
     def _refund(self, w: dict[str, Any], r: Request, today: int, answer: Answer) -> str:
-        bought = self._original(r) if r.original and r.original.kind == Kind.PURCHASE else None
+        bought = self._original(r) if r.original and Kind.PURCHASE in r.original.kinds else None
         if bought is None:
             return "original_not_found"
         if bought["reason"] != "approved":

@@ -78,7 +78,7 @@ class _Writer:
         ref = None
         if of is not None:
             meant = Kind.PURCHASE if kind == Kind.REFUND else of.key.kind
-            ref = OriginalRef(of.key.stan, of.transmission, meant, terminal, of.key.local_day)
+            ref = OriginalRef(of.key.stan, of.transmission, (meant,), terminal, of.key.local_day)
             if kind == Kind.REVERSAL:
                 day, time = of.key.local_day, of.key.local_time
         pin = PinCheck.NONE

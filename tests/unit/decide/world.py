@@ -150,6 +150,7 @@ def wallet(*lots: Lot, wallet_id: int = 1, points_on: bool = False, used: int = 
         month_topup=0,
         day=0,
         day_spent=0,
+        holds=0,
         lots={lot.lot_no: lot for lot in lots},
         past={},
         cards={n: Card(n, "active", 3112, 0) for n in (1, 2)},
@@ -186,7 +187,7 @@ class Till:
         self._stan += 1
         ref = None
         if of is not None:
-            ref = OriginalRef(of.key.stan, of.transmission, of.key.kind, "T1", of.key.local_day)
+            ref = OriginalRef(of.key.stan, of.transmission, (of.key.kind,), "T1", of.key.local_day)
         request = Request(
             key=PaymentKey(self.wallet.bucket, day, time, "T1", self._stan, kind),
             wallet_id=self.wallet.wallet_id,
