@@ -9,7 +9,8 @@ file or says in one line what is wrong with it.
 
 from switch.settings.base import ConfigError
 from switch.settings.listener import Listener, Tls
+from switch.settings.mqtt import Mqtt
 from switch.settings.reading import effective, load_settings
 from switch.settings.sections import Database, Settings
 
-__all__ = ["ConfigError", "Database", "Listener", "Settings", "Tls", "effective", "load_settings"]
+__all__ = ["ConfigError", "Database", "Listener", "Mqtt", "Settings", "Tls", "effective", "load_settings"]

@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 
 from switch.settings.base import ConfigError, Port, Section
 from switch.settings.listener import Listener
+from switch.settings.mqtt import Mqtt
 
 
 class Database(Section):
@@ -111,6 +112,7 @@ class Settings(Section):
     lanes: Lanes = Lanes()
     limits: Limits = Limits()
     clock: ClockSetting = ClockSetting()
+    mqtt: Mqtt = Mqtt()
     metrics: Metrics = Metrics()
     log: Log = Log()
 
