@@ -112,7 +112,7 @@ def members(context: typer.Context, file: File, as_json: AsJson = False) -> None
 
 @imports.command("cards")
 def cards(context: typer.Context, file: File, as_json: AsJson = False) -> None:
-    """Import cards: programme,member_id,pan,expiry,pvki,pvv[,state]. Numbers are stored encrypted.
+    """Import cards: programme,member_id,pan,expiry,pvki,pvv[,state][,form]. Numbers are stored encrypted.
 
     Delete the file afterwards: it holds card numbers. Example:
 

@@ -78,7 +78,10 @@ def find_wallet(connection: Connection, programme_id: str, member_id: str) -> Wa
 
 
 def act_on_card(engine: Engine, programme_id: str, member_id: str, card_no: int, act: CardAct) -> CardState:
-    """Block, unblock or report a card. Unblocking forgets wrong PINs. Raises NotFoundError, RefusedError."""
+    """Block, unblock or report a card. Unblocking forgets wrong PINs and CVVs.
+
+    Raises NotFoundError, RefusedError.
+    """
     with engine.begin() as connection:
         wallet = find_wallet(connection, programme_id, member_id)
         lock_wallets(connection, [(wallet.bucket, wallet.wallet_id)])  # as lanes do, before touching a card
@@ -97,7 +100,7 @@ def act_on_card(engine: Engine, programme_id: str, member_id: str, card_no: int,
             raise RefusedError(f"card {card_no} is {row.state} and stays it: give the member a new card")
         values: dict[str, object] = {"state": after}
         if act is CardAct.UNBLOCK:
-            values["pin_tries"] = 0
+            values |= {"pin_tries": 0, "cvv_tries": 0}
         connection.execute(card.update().where(*mine).values(**values))
         return CardState(row.masked, card_no, row.state, after)
 

@@ -55,7 +55,7 @@ def import_members(engine: Engine, path: Path, progress: Progress = no_progress)
 def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = no_progress) -> ImportReport:
     """Import cards of known members; numbers are sealed before they leave this process.
 
-    Expiry and PVV may change; a state in the file may block a card or report it lost, never free it (that
+    Expiry, PVV and form may change; a state in the file may block a card or report it lost, never free it (that
     is an operator's act, or the file of last week would undo it). Raises ImportRefusedError.
     """
     problems = Problems(path.name)
@@ -125,7 +125,10 @@ def _changed_card(row: CardRow, card: CardAt) -> CardAt | None:
     state = card.state
     if row.state is not None and _STATE_ORDER[row.state] > _STATE_ORDER[state]:
         state = row.state
-    after = msgspec.structs.replace(card, expiry=row.expiry, pvki=row.pvki, pvv=row.pvv, state=state)
+    form = row.form or card.form
+    after = msgspec.structs.replace(
+        card, expiry=row.expiry, pvki=row.pvki, pvv=row.pvv, state=state, form=form
+    )
     return None if after == card else after
 
 
@@ -143,7 +146,7 @@ def _sealed(
         new.append(
             NewCard(
                 *(*at, number, key, box, version, mask_pan(row.pan)),
-                *(row.expiry, row.state or "active", row.pvki, row.pvv),
+                *(row.expiry, row.state or "active", row.pvki, row.pvv, row.form or "card"),
             )
         )
         if not len(new) % 5_000:

@@ -19,6 +19,7 @@ from switch.service.import_files import CellError, Column
 from switch.wire.redact import luhn_valid
 
 CARD_STATES = ("active", "blocked", "lost", "stolen")
+CARD_FORMS = ("card", "qr", "mobile")
 GROUPS_MAX = 50
 
 
@@ -32,7 +33,7 @@ class MemberRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class CardRow(msgspec.Struct, frozen=True, gc=False):
-    """A card of a member. `expiry` is yymm; `state` None where the file leaves it open."""
+    """A card of a member. `expiry` is yymm; `state` and `form` None where the file leaves them open."""
 
     line: int
     programme: str
@@ -42,6 +43,7 @@ class CardRow(msgspec.Struct, frozen=True, gc=False):
     pvki: str
     pvv: str
     state: str | None
+    form: str | None
 
     def __repr__(self) -> str:
         return f"CardRow(line {self.line})"  # a card number must not reach a log by way of a repr
@@ -251,6 +253,7 @@ CARDS = (
     Column("pvki", _hidden(r"[0-9]?", "one digit, or nothing")),
     Column("pvv", _hidden(r"([0-9]{4})?", "four digits, or nothing")),
     Column("state", _choice(CARD_STATES, empty=True), optional=True),
+    Column("form", _choice(CARD_FORMS, empty=True), optional=True),
 )
 
 MERCHANTS = (

@@ -28,6 +28,7 @@ class CardAt(msgspec.Struct, frozen=True, gc=False):
     state: str
     pvki: str
     pvv: str
+    form: str
 
 
 class NewCard(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +45,7 @@ class NewCard(msgspec.Struct, frozen=True, gc=False):
     state: str
     pvki: str
     pvv: str
+    form: str
 
 
 def find_members(connection: Connection, programme_no: int, member_ids: Iterable[str]) -> dict[str, MemberAt]:
@@ -106,6 +108,7 @@ def find_cards(connection: Connection, hmacs: Iterable[bytes]) -> dict[bytes, Ca
                 card.c.state,
                 card.c.pvki,
                 card.c.pvv,
+                card.c.form,
             )
             .join(
                 card,
@@ -148,18 +151,18 @@ def add_cards(connection: Connection, cards: Sequence[NewCard]) -> None:
 
 
 def change_cards(connection: Connection, cards: Sequence[CardAt]) -> None:
-    """Give stored cards a new expiry, PVV or state. A new PVV starts with no wrong tries."""
+    """Give stored cards a new expiry, PVV, form or state. A new PVV starts with no wrong tries."""
     lock_wallets(connection, ((one.bucket, one.wallet_id) for one in cards))
     for chunk in chunks(cards):
         fields = list(zip(*(msgspec.structs.astuple(one) for one in chunk), strict=True))
         values: dict[str, Any] = {f"f{number}": list(column) for number, column in enumerate(fields)}
         connection.execute(
             text(
-                "UPDATE card c SET expiry = k.expiry, state = k.state, pvki = k.pvki, pvv = k.pvv,"
+                "UPDATE card c SET expiry = k.expiry, state = k.state, pvki = k.pvki, pvv = k.pvv, form = k.form,"
                 " pin_tries = CASE WHEN c.pvv = k.pvv THEN c.pin_tries ELSE 0 END"
                 " FROM unnest(CAST(:f0 AS smallint[]), CAST(:f1 AS bigint[]), CAST(:f2 AS smallint[]),"
-                " CAST(:f3 AS integer[]), CAST(:f4 AS text[]), CAST(:f5 AS text[]), CAST(:f6 AS text[]))"
-                " AS k(bucket, wallet_id, card_no, expiry, state, pvki, pvv)"
+                " CAST(:f3 AS integer[]), CAST(:f4 AS text[]), CAST(:f5 AS text[]), CAST(:f6 AS text[]),"
+                " CAST(:f7 AS text[])) AS k(bucket, wallet_id, card_no, expiry, state, pvki, pvv, form)"
                 " WHERE c.bucket = k.bucket AND c.wallet_id = k.wallet_id AND c.card_no = k.card_no"
             ),
             values,

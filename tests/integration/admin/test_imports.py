@@ -169,6 +169,18 @@ def test_an_import_never_frees_a_card(town: Desk) -> None:
     assert town.scalar("SELECT state FROM card WHERE wallet_id = 1") == "lost"
 
 
+def test_a_file_may_say_what_form_a_card_has_and_otherwise_leaves_it(town: Desk) -> None:
+    form = "SELECT form FROM card WHERE wallet_id = 1"
+    assert town.scalar(form) == "card"
+    head, *rows = TOWN["cards"].replace(",state", ",state,form").splitlines()
+    told = "\n".join([head, *(row + ",qr" for row in rows)])
+    assert town.dure("import", "cards", str(town.file("again.csv", told))) == 0
+    assert town.scalar(form) == "qr"
+    assert town.dure("import", "cards", str(town.file("again.csv", TOWN["cards"]))) == 0
+    assert town.scalar(form) == "qr"
+    assert town.dure("import", "cards", str(town.file("again.csv", told.replace(",qr", ",ring")))) == 2
+
+
 def test_card_numbers_are_sealed(town: Desk) -> None:
     vault = Vault.load(town.folder / "vault.keys")
     with town.engine.connect() as connection:

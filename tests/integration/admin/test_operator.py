@@ -89,9 +89,9 @@ def test_versions_and_funders_cannot_be_left_out(town: Desk, capsys: pytest.Capt
 
 def test_cards_follow_their_table(town: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     mine = ("--programme", "seoro", "--member", "M-1", "--card-no", "1")
-    town.execute("UPDATE card SET pin_tries = 3, state = 'blocked' WHERE wallet_id = 1")
+    town.execute("UPDATE card SET pin_tries = 3, cvv_tries = 9, state = 'blocked' WHERE wallet_id = 1")
     assert town.dure("card", "unblock", *mine) == 0
-    assert town.scalar("SELECT state || pin_tries FROM card WHERE wallet_id = 1") == "active0"
+    assert town.scalar("SELECT state || pin_tries || cvv_tries FROM card WHERE wallet_id = 1") == "active00"
     assert town.dure("card", "lost", *mine) == 0
     assert town.dure("card", "unblock", *mine) == 2
     assert "card 1 is lost" in capsys.readouterr().err

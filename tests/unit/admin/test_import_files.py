@@ -95,6 +95,6 @@ def test_faults_are_collected_up_to_a_limit(tmp_path: Path) -> None:
 
 
 def test_a_card_row_does_not_show_its_number() -> None:
-    row = import_rows.CardRow(2, "seoro", "M-1", CANARY, 3012, "", "", None)
+    row = import_rows.CardRow(2, "seoro", "M-1", CANARY, 3012, "", "", None, None)
     assert CANARY not in repr(row)
     assert CANARY not in str([row])
