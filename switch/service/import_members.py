@@ -55,8 +55,8 @@ def import_members(engine: Engine, path: Path, progress: Progress = no_progress)
 def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = no_progress) -> ImportReport:
     """Import cards of known members; numbers are sealed before they leave this process.
 
-    Expiry, PVV and form may change; a state in the file may block a card or report it lost, never free it (that
-    is an operator's act, or the file of last week would undo it). Raises ImportRefusedError.
+    Expiry, PVV and form may change; a state in the file may block a card or report it lost, never free it
+    (that is an operator's act, or the file of last week would undo it). Raises ImportRefusedError.
     """
     problems = Problems(path.name)
     rows = [CardRow(*row) for row in read_rows(path, rows_of.CARDS, problems, progress)]

@@ -158,7 +158,8 @@ def change_cards(connection: Connection, cards: Sequence[CardAt]) -> None:
         values: dict[str, Any] = {f"f{number}": list(column) for number, column in enumerate(fields)}
         connection.execute(
             text(
-                "UPDATE card c SET expiry = k.expiry, state = k.state, pvki = k.pvki, pvv = k.pvv, form = k.form,"
+                "UPDATE card c SET expiry = k.expiry, state = k.state, pvki = k.pvki, pvv = k.pvv,"
+                " form = k.form,"
                 " pin_tries = CASE WHEN c.pvv = k.pvv THEN c.pin_tries ELSE 0 END"
                 " FROM unnest(CAST(:f0 AS smallint[]), CAST(:f1 AS bigint[]), CAST(:f2 AS smallint[]),"
                 " CAST(:f3 AS integer[]), CAST(:f4 AS text[]), CAST(:f5 AS text[]), CAST(:f6 AS text[]),"
