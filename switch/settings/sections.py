@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from sqlalchemy import make_url
 
-from switch.settings.base import ConfigError, Port, Section
+from switch.settings.base import PORT_MAX, ConfigError, HostPort, Port, Section
 from switch.settings.listener import Listener
 from switch.settings.mqtt import Mqtt
 
@@ -20,13 +20,32 @@ class Database(Section):
 
 
 class Hsm(Section):
-    """The hardware security module. `timeout_s` in seconds for one command."""
+    """The hardware security module. `timeout_s` in seconds for one command.
+
+    `standby`: "host:port" of others that hold the same LMK, asked in this order when the first is not well.
+    `in_flight_max`: commands at the HSMs or waiting for one; `connections`: to each HSM.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 7702
+    standby: list[HostPort] = Field(default=[], max_length=7)
     timeout_s: float = Field(default=1.0, gt=0, le=30, strict=False)
     in_flight_max: int = Field(default=4_096, ge=1, le=9_999)
     connections: int = Field(default=1, ge=1, le=16)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        addresses = [(self.host, self.port), *self.standby_addresses()]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("standby names an address twice, or the one of host and port")
+        if any(port > PORT_MAX for _, port in addresses):
+            raise ValueError(f"standby names a port above {PORT_MAX}")
+        return self
+
+    def standby_addresses(self) -> list[tuple[str, int]]:
+        """The standby HSMs as host and port."""
+        pairs = (one.rpartition(":") for one in self.standby)
+        return [(host.strip("[]"), int(port)) for host, _, port in pairs]
 
 
 class Keys(Section):
@@ -34,6 +53,10 @@ class Keys(Section):
 
     `pvk` verifies PINs, `cvk` card verification values of stripes, keyed and e-commerce payments, `imk` the
     cryptograms of chips. Without a key its check is not made: such cards are not of this installation.
+
+    A set of session keys is good for `session_hours` hours, and for `grace_s` seconds after the terminal has
+    used the next one. Terminals are warned of it `warn_hours` hours before; a master key is old after
+    `master_days` days.
     """
 
     pvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
@@ -42,6 +65,10 @@ class Keys(Section):
     pvk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = Field(default={})
     cvk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = Field(default={})
     imk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = Field(default={})
+    session_hours: int = Field(default=24, ge=1, le=87_600)
+    grace_s: int = Field(default=900, ge=1, le=86_400)
+    warn_hours: int = Field(default=2, ge=1, le=720)
+    master_days: int = Field(default=1_095, ge=1, le=3_650)
 
 
 class VaultFile(Section):
