@@ -1,10 +1,13 @@
 """An installation with a running switch, and what tests ask of it."""
 
 import csv
+import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -16,13 +19,13 @@ from switch.service.vault import Vault
 from switch.store.engine import stop_embedded
 from terminal_sim.keys import tmk
 from terminal_sim.terminal import Terminal
-from tests.support.stage import PIN, PVK, ROOT, SEED, Program, Stage, pan, start_switch
+from tests.support.stage import BIN, PIN, PVK, ROOT, SEED, Program, Stage, pan, start_switch
 from tests.support.wire_client import Line
 
 NOON = "2026-11-18T12:00:00+09:00"
 WON = 500_000
-PEOPLE = 240
-SHOPS = 120
+PEOPLE = 320
+SHOPS = 200
 
 
 class House:
@@ -36,6 +39,7 @@ class House:
         self.stage.shops(shops, terminals_each=2)
         self.hsm_port = hsm_port
         self.switch = start_switch(self.configure())
+        self._more = 0
         self._people = iter(range(people))
         self._shops = iter(range(shops))
 
@@ -79,6 +83,29 @@ class House:
     @property
     def now(self) -> datetime:
         return self.stage.now()
+
+    @contextmanager
+    def at(self, instant: str) -> Iterator[None]:
+        """Another time of the installation for a while."""
+        before = self.now
+        self.stage.set_clock(instant)
+        try:
+            yield
+        finally:
+            self.stage.set_clock(before.isoformat())
+
+    def command(self, *arguments: str) -> Any:
+        """What an operator's command prints, read as JSON. It must end well."""
+        config = str(self.stage.directory / "switch.toml")
+        done = subprocess.run(
+            [str(BIN / "dure-switch"), "--config", config, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
 
     def line(self, port: int | None = None) -> Line:
         return Line(port or self.switch.port)
@@ -140,6 +167,17 @@ class House:
             Vault.load(self.stage.vault_file),
         )
         return card
+
+    def second_card(self, card: str) -> str:
+        """Another card of the member who holds `card`."""
+        self._more += 1
+        more = with_check_digit(f"941061{800_000_000 + self._more:09d}")
+        key = Tdes(odd_parity(PVK))
+        value = pin_verification_value(key, account_part(more), "1", PIN)
+        header = ("programme", "member_id", "pan", "expiry", "pvki", "pvv", "state")
+        row = ("seoro", self.member(card), more, "3112", "1", value, "active")
+        import_cards(self.stage.engine, self._write("second", header, row), Vault.load(self.stage.vault_file))
+        return more
 
     def _import(self, name: str, header: Sequence[str], row: Sequence[str]) -> None:
         import_members(self.stage.engine, self._write(name + "_special", header, row))
