@@ -16,13 +16,16 @@ from sqlalchemy.exc import OperationalError
 from switch.clock import open_clock
 from switch.hsm.client import HsmClient
 from switch.log import configure_logging
-from switch.server import ListenerLimits, Server
+from switch.server import Server, raise_open_files
 from switch.service import metrics
 from switch.service.authorizer import Authorizer, Limits
 from switch.service.desk import Desk
 from switch.service.directory import Directory
 from switch.service.door import Door
 from switch.service.holder import ReferenceHolder
+from switch.service.hsm_metrics import show_hsm
+from switch.service.keymarks import KeyMarks
+from switch.service.keyring import Keyring
 from switch.service.network import NetworkDesk
 from switch.service.vault import Vault
 from switch.settings import ConfigError, Settings
@@ -62,13 +65,16 @@ async def _serve(settings: Settings) -> None:
     hsm = HsmClient(
         settings.hsm.host,
         settings.hsm.port,
+        standby=settings.hsm.standby_addresses(),
         timeout_s=settings.hsm.timeout_s,
         in_flight_max=settings.hsm.in_flight_max,
         connections=settings.hsm.connections,
         observe=_observe_hsm,
     )
     await hsm.start()
+    show_hsm(hsm)
     lookup = Lookup(address)
+    marks = KeyMarks(lookup)
     directory = Directory(lookup, vault, lambda: holder.current.epoch)
     authorizer = Authorizer(
         address,
@@ -92,19 +98,27 @@ async def _serve(settings: Settings) -> None:
 
     desk = Desk(
         authorizer=authorizer,
-        hsm=hsm,
+        keyring=Keyring(hsm, directory, marks, clock.now, grace_s=settings.keys.grace_s),
         directory=directory,
-        network=NetworkDesk(hsm, lookup, directory, clock.now),
+        network=NetworkDesk(
+            hsm,
+            lookup,
+            directory,
+            clock.now,
+            session_hours=settings.keys.session_hours,
+            grace_s=settings.keys.grace_s,
+        ),
         door=Door(holder, local_days_back=settings.limits.local_days_back),
         holder=holder,
         pvk_of=pvk_of,
         now=clock.now,
     )
-    server = Server(desk)
+    server = Server(desk, clock.now)
     await _run(settings, server, hsm)
     await server.stop(settings.limits.drain_s)
     await authorizer.stop()
     await hsm.close()
+    await marks.close()
     await lookup.close()
     engine.dispose()
     log.info("stopped")
@@ -120,15 +134,16 @@ async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    reloads: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(server, reloads))
+    wanted = sum(listener.connections_max for listener in settings.listener)
+    if (fitting := raise_open_files(wanted)) < wanted:
+        log.warning(
+            "the system has no room for all connections: raise LimitNOFILE", fitting=fitting, wanted=wanted
+        )
     listening = []
     for listener in settings.listener:
-        limits = ListenerLimits(
-            frame_max=listener.frame_max,
-            connections_max=listener.connections_max,
-            in_flight_max=listener.in_flight_max,
-            idle_s=listener.idle_s,
-        )
-        host, port = await server.listen(listener.host, listener.port, limits)
+        host, port = await server.listen(listener)
         listening.append({"host": host, "port": port})
     if settings.metrics.port:
         prometheus_client.start_http_server(settings.metrics.port, settings.metrics.host)
@@ -139,6 +154,14 @@ async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:
     _calm_collector()
     await stop.wait()
     log.info("stopping")
+
+
+def _reload(server: Server, reloads: set[asyncio.Task[None]]) -> None:
+    """Begin to read the certificates again, unless that is under way."""
+    if not reloads:
+        task = asyncio.get_running_loop().create_task(server.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
 
 
 def _calm_collector() -> None:

@@ -49,6 +49,7 @@ port = {hsm_port}
 timeout_s = 5.0
 
 [keys]
+session_hours = 8760
 pvk = "{pvk}"
 
 [vault]

@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from switch.cli.output import progress, show_json, show_table
-from switch.cli.runtime import Books, open_books
+from switch.cli.runtime import Books, open_books, operator
 from switch.domain.programme_file import canonical_json
 from switch.service.admin import NotFoundError
 from switch.service.import_books import ImportReport
 from switch.service.import_files import Progress
 from switch.service.import_funding import import_funding
 from switch.service.import_members import import_cards, import_members
-from switch.service.import_merchants import import_merchants, import_terminals
+from switch.service.import_merchants import import_merchants
+from switch.service.import_terminals import import_terminals
 from switch.service.programmes import apply_programme
 from switch.service.vault import Vault
 from switch.store.reference_write import find_programmes
@@ -141,11 +142,19 @@ def merchants(context: typer.Context, file: File, as_json: AsJson = False) -> No
 
 @imports.command("terminals")
 def terminals(context: typer.Context, file: File, as_json: AsJson = False) -> None:
-    """Import terminals: terminal_id,merchant_id,tmk,kcv. The master key stands under the HSM's LMK.
+    """Import terminals: terminal_id,merchant_id,tmk,kcv[,key_mode,key_form,bdk,ksn_id,notify].
 
-    Example:  dure-switch import terminals config/examples/terminals.csv
+    Keys stand under the HSM's LMK; master keys under a zone key come in by `dure-switch key load-terminals`.
+    Example:
+
+        dure-switch import terminals config/examples/terminals.csv
     """
-    _run(context, file, as_json, lambda books, advance: import_terminals(books.engine, file, advance))
+    _run(
+        context,
+        file,
+        as_json,
+        lambda books, advance: import_terminals(books.engine, file, books.now(), operator(), advance),
+    )
 
 
 @imports.command("funding")

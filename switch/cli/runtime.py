@@ -1,5 +1,7 @@
 """What every command shares: the configuration, the books, and how an error becomes an exit code."""
 
+import getpass
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -84,6 +86,14 @@ def opened_engine(settings: Settings, role: str | None) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def operator() -> str:
+    """Who runs the command, for audits: the login of this machine."""
+    try:
+        return getpass.getuser()[:64]
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
 
 
 def fail(message: str, code: int) -> int:

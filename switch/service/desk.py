@@ -13,14 +13,15 @@ import structlog
 
 from switch.domain.reasons import CODE, REASONS
 from switch.domain.request import PinCheck, Stored
-from switch.hsm.client import HsmClient
-from switch.hsm.commands import HsmRefused, PinResult
+from switch.hsm.commands import HsmRefused
 from switch.hsm.link import HsmUnavailable
 from switch.service import metrics
 from switch.service.authorizer import Authorizer, BookingFailedError, BooksUnavailableError
 from switch.service.directory import Directory
 from switch.service.door import Door
 from switch.service.holder import ReferenceHolder
+from switch.service.keyring import Keyring, Session
+from switch.service.line import Line
 from switch.service.network import NetworkDesk
 from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef, LookupUnavailableError, TerminalRow
@@ -62,7 +63,7 @@ class Desk:
         self,
         *,
         authorizer: Authorizer,
-        hsm: HsmClient,
+        keyring: Keyring,
         directory: Directory,
         network: NetworkDesk,
         door: Door,
@@ -71,7 +72,7 @@ class Desk:
         now: Callable[[], datetime],
     ) -> None:
         self._authorizer = authorizer
-        self._hsm = hsm
+        self._keyring = keyring
         self._directory = directory
         self._network = network
         self._door = door
@@ -79,7 +80,7 @@ class Desk:
         self._pvk_of = pvk_of
         self._now = now
 
-    async def answer(self, payload: bytes) -> bytes:
+    async def answer(self, payload: bytes, line: Line) -> bytes:
         """The answer's payload. Raises NoAnswerError, and nothing else."""
         try:
             message = decode(payload)
@@ -103,15 +104,32 @@ class Desk:
         terminal = await self._directory.terminal(request.terminal_id)
         if terminal is None or not terminal.active:
             raise RefusedError("terminal_not_permitted")
+        covered = payload[: message.mac_input_len]
         if isinstance(request, Network):
-            fields = await self._network.answer(message, request, terminal)
+            return await self._network_answer(covered, message, request, terminal)
+        session = await self._keyring.open(terminal, covered, message.mac)
+        reply = await self._financial(message, request, session)
+        return await self._sealed(message, reply, session)
+
+    async def _network_answer(
+        self, covered: bytes, message: Message, request: Network, terminal: TerminalRow
+    ) -> bytes:
+        """0800 needs no MAC; one that is there must be right, and the answer then has one too."""
+        session: Session | None = None
+        if message.mac is not None:
+            exchange = request.function == "key_exchange"  # with keys whose time is over it must be possible
+            session = await self._keyring.open(terminal, covered, message.mac, ended=exchange)
+        fields = await self._network.answer(message, request, terminal, session)
+        if session is None:
             return _encoded(reply_mti(message.mti), fields)
-        terminal = await self._verified(payload, message, terminal)
-        reply = await self._financial(message, request, terminal)
+        return await self._sealed(message, fields, session)
+
+    async def _sealed(self, message: Message, reply: dict[int, str], session: Session) -> bytes:
+        """The answer with its MAC. Raises NoAnswerError."""
         body = encode_for_mac(reply_mti(message.mti), reply)
         metrics.ANSWERS.inc(reply_mti(message.mti), reply[39])
         try:
-            mac: str = await self._hsm.generate_mac(terminal.tak or "", body)
+            mac = await self._keyring.seal(session, body)
         except (HsmUnavailable, HsmRefused):
             metrics.HSM_FAILURES.inc()
             if reply[39] in _NOTHING_TOLD:
@@ -120,27 +138,11 @@ class Desk:
             raise NoAnswerError("the answer could not be MACed", close=False) from None
         return body + mac.encode()
 
-    async def _verified(self, payload: bytes, message: Message, terminal: TerminalRow) -> TerminalRow:
-        """The terminal whose session key made the message's MAC."""
-        covered, mac = payload[: message.mac_input_len], message.mac
-        if mac is not None:
-            if terminal.tak and await self._hsm.verify_mac(terminal.tak, covered, mac):
-                return terminal
-            fresh = await self._directory.reload(terminal.terminal_id)
-            if (
-                fresh is not None
-                and fresh.tak
-                and fresh.tak != terminal.tak
-                and await self._hsm.verify_mac(fresh.tak, covered, mac)
-            ):
-                return fresh
-        metrics.MAC_FAILURES.inc()
-        raise RefusedError("mac_failure" if terminal.tak else "terminal_not_permitted")
-
     async def _financial(
-        self, message: Message, request: Payment | Reversal, terminal: TerminalRow
+        self, message: Message, request: Payment | Reversal, session: Session
     ) -> dict[int, str]:
         """The reply of a payment or reversal whose MAC is good; refusals are MACed like approvals."""
+        terminal = session.terminal
         try:
             today = self._now().date()
             try:
@@ -154,7 +156,7 @@ class Desk:
             if card is None:
                 raise RefusedError("unknown_card")
             self._door.check_card(request, card)
-            pin = await self._pin(request, card, terminal)
+            pin = await self._pin(request, card, session)
             asked = self._door.admit(request, card, PinCheck.NONE if pin is None else pin, today)
             # The PIN of a repeat may be under the session key of before; its answer is stored all the same.
             if pin is None and not await self._directory.booked(asked.key):
@@ -171,30 +173,12 @@ class Desk:
             return reply_fields(message, code=REASONS["duplicate_differs"].code)
         return _told(message, request, answer.stored)
 
-    async def _pin(
-        self, request: Payment | Reversal, card: CardRef, terminal: TerminalRow
-    ) -> PinCheck | None:
-        """What the HSM says of the PIN; None when the block cannot be read under the terminal's key."""
+    async def _pin(self, request: Payment | Reversal, card: CardRef, session: Session) -> PinCheck | None:
+        """What the HSM says of the PIN; None when no key of the terminal opens the block."""
         if isinstance(request, Reversal) or request.pin_block is None:
             return PinCheck.NONE
-        if not card.pvv:
-            return PinCheck.WRONG  # a card without a PIN has no right one
         pvk = self._pvk_of(card.programme_no)
-        if not pvk:
-            log.error("no PIN verification key: set keys.pvk in the configuration", card=card.wallet_id)
-        if not pvk or not terminal.tpk:
-            raise RefusedError("pin_key_error")
-        result = await self._hsm.verify_pin(
-            terminal.tpk,
-            pvk,
-            request.pin_block,
-            request.pan[-13:-1],
-            card.pvki,
-            card.pvv,
-        )
-        if result is PinResult.BAD_BLOCK_OR_KEY:
-            return None
-        return PinCheck.OK if result is PinResult.OK else PinCheck.WRONG
+        return await self._keyring.pin(session, request.pin_block, "0", request.pan, card, pvk)
 
 
 def _told(message: Message, request: Payment | Reversal, stored: Stored) -> dict[int, str]:

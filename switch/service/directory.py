@@ -6,6 +6,7 @@ which all of it is forgotten. State and tries of a card are read by the lane, un
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -29,7 +30,7 @@ class Directory:
         self._known_epoch = epoch()
         self._cards: dict[bytes, CardRef] = {}
         self._terminals: dict[str, TerminalRow] = {}
-        self._loaded_at: dict[str, float] = {}
+        self._reloaded_at: dict[str, float] = {}
 
     async def card(self, pan: str) -> CardRef | None:
         """The card of a PAN, or None. Raises LookupUnavailableError."""
@@ -62,10 +63,13 @@ class Directory:
 
     async def reload(self, terminal_id: str) -> TerminalRow | None:
         """The terminal as the books have it now – another process may have changed its keys – or None when
-        it was read a moment ago. Raises LookupUnavailableError."""
-        last = self._loaded_at.get(terminal_id, float("-inf"))
-        if asyncio.get_running_loop().time() - last < RELOAD_AFTER_S:
+        it was read anew a moment ago. Raises LookupUnavailableError."""
+        now = asyncio.get_running_loop().time()
+        if now - self._reloaded_at.get(terminal_id, float("-inf")) < RELOAD_AFTER_S:
             return None
+        if len(self._reloaded_at) >= TERMINALS_MAX:
+            self._reloaded_at.clear()
+        self._reloaded_at[terminal_id] = now
         return await self._load(terminal_id)
 
     def signed(self, terminal_id: str, *, on: bool) -> None:
@@ -74,24 +78,41 @@ class Directory:
         if known is not None:
             self._terminals[terminal_id] = replace(known, signed_on=on)
 
-    def rekeyed(self, terminal_id: str, tpk: str, tak: str) -> None:
+    def rekeyed(self, new: TerminalRow) -> None:
         """Take over session keys that have just been written."""
-        known = self._terminals.get(terminal_id)
+        known = self._terminals.get(new.terminal_id)
         if known is not None:
-            self._terminals[terminal_id] = replace(known, tpk=tpk, tak=tak)
+            self._terminals[new.terminal_id] = replace(
+                known,
+                tpk=new.tpk,
+                tak=new.tak,
+                keys_until=new.keys_until,
+                keys_seen=new.keys_seen,
+                tpk_old=new.tpk_old,
+                tak_old=new.tak_old,
+                old_until=new.old_until,
+            )
+
+    def in_use(self, terminal_id: str, tak: str, old_until: datetime | None) -> None:
+        """The terminal has used the set of this MAC key; the one before is good until `old_until`."""
+        known = self._terminals.get(terminal_id)
+        if known is not None and known.tak == tak:
+            self._terminals[terminal_id] = replace(known, keys_seen=True, old_until=old_until)
+
+    def forget(self, terminal_id: str) -> None:
+        """Read this terminal anew when it is asked for next."""
+        self._terminals.pop(terminal_id, None)
 
     async def _load(self, terminal_id: str) -> TerminalRow | None:
         found = await self._lookup.terminal(terminal_id)
         if found is not None:
             if len(self._terminals) >= TERMINALS_MAX:
                 self._terminals.clear()
-                self._loaded_at.clear()
             self._terminals[terminal_id] = found
-            self._loaded_at[terminal_id] = asyncio.get_running_loop().time()
         return found
 
     def _forget(self) -> None:
         self._known_epoch = self._epoch()
         self._cards.clear()
         self._terminals.clear()
-        self._loaded_at.clear()
+        self._reloaded_at.clear()

@@ -1,4 +1,4 @@
-"""Imports of merchants and of their terminals."""
+"""Imports of merchants."""
 
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from switch.domain.calendar import SEOUL, day_of_date
 from switch.service import import_rows as rows_of
 from switch.service.import_books import Books, ImportReport, refuse_twice, report
 from switch.service.import_files import Problems, Progress, no_progress, read_rows
-from switch.service.import_rows import MerchantRow, TerminalRow
+from switch.service.import_rows import MerchantRow
 from switch.store import reference_write as reference
 from switch.store.bulk import bump_epoch, lock_administration
 from switch.store.reference_write import MERCHANT_FACTS, MerchantAt, ProgrammeAt
@@ -114,36 +114,3 @@ def _until(groups: tuple[tuple[str, int, int], ...], today: int) -> list[tuple[s
     return [
         (code, start, end if end and end <= today else 0) for code, start, end in groups if start <= today
     ]
-
-
-def import_terminals(engine: Engine, path: Path, progress: Progress = no_progress) -> ImportReport:
-    """Import terminals; one that gets another merchant or master key must sign on anew.
-
-    Raises ImportRefusedError.
-    """
-    problems = Problems(path.name)
-    rows = [TerminalRow(*row) for row in read_rows(path, rows_of.TERMINALS, problems, progress)]
-    refuse_twice(problems, "terminal_id", ((row.line, row.terminal_id) for row in rows))
-    problems.raise_any()
-    with engine.begin() as connection:
-        lock_administration(connection)
-        merchants = reference.find_merchant_numbers(connection, sorted({row.merchant_id for row in rows}))
-        known = reference.find_terminals(connection, (row.terminal_id for row in rows))
-        new: list[tuple[str, int, str, str]] = []
-        changed: list[tuple[str, int, str, str]] = []
-        for row in rows:
-            merchant_no = merchants.get(row.merchant_id)
-            if merchant_no is None:
-                problems.add(row.line, "merchant_id", f'no merchant "{row.merchant_id}"', "import it first")
-                continue
-            if row.terminal_id not in known:
-                new.append((row.terminal_id, merchant_no, row.tmk, row.kcv))
-            elif known[row.terminal_id] != (merchant_no, row.tmk, row.kcv):
-                changed.append((row.terminal_id, merchant_no, row.tmk, row.kcv))
-        problems.raise_any()
-        progress("writing", 0, len(new) + len(changed))
-        reference.add_terminals(connection, new)
-        reference.change_terminals(connection, changed)
-        if new or changed:
-            bump_epoch(connection)
-    return report("terminals", path, len(rows), len(new), len(changed))

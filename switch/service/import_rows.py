@@ -21,6 +21,9 @@ from switch.wire.redact import luhn_valid
 CARD_STATES = ("active", "blocked", "lost", "stolen")
 CARD_FORMS = ("card", "qr", "mobile")
 GROUPS_MAX = 50
+KEY_MODES = ("session", "dukpt_tdes", "dukpt_aes")
+KEY_FORMS = ("block", "x917")
+KEY_TEXT = r"U[0-9A-F]{32}|S[0-9A-Z]{16,199}"  # a variant key or a key block, under the LMK
 
 
 class MemberRow(msgspec.Struct, frozen=True, gc=False):
@@ -73,13 +76,24 @@ class MerchantRow(msgspec.Struct, frozen=True):
 
 
 class TerminalRow(msgspec.Struct, frozen=True, gc=False):
-    """A terminal, its merchant, and its master key under the LMK with check value."""
+    """A terminal, its merchant, and its keys under the LMK, the master key with its check value.
+
+    What the file leaves open is None: a known terminal keeps it.
+    """
 
     line: int
     terminal_id: str
     merchant_id: str
     tmk: str
     kcv: str
+    key_mode: str | None
+    key_form: str | None
+    bdk: str | None
+    ksn_id: str | None
+    notify: bool | None
+
+    def __repr__(self) -> str:
+        return f"TerminalRow(line {self.line})"
 
 
 class FundingRow(msgspec.Struct, frozen=True, gc=False):
@@ -279,8 +293,13 @@ MERCHANTS = (
 TERMINALS = (
     Column("terminal_id", _form(r"[0-9A-Za-z]{8}", "a terminal id (DE41): 8 letters or digits")),
     Column("merchant_id", _MERCHANT_ID),
-    Column("tmk", _hidden(r"U[0-9A-F]{32}", "a key under the LMK: U and 32 hex digits in capitals")),
-    Column("kcv", _form(r"[0-9A-F]{6}", "a check value: 6 hex digits in capitals")),
+    Column("tmk", _hidden(r"(U[0-9A-F]{32})?", "a key under the LMK: U and 32 hex digits in capitals")),
+    Column("kcv", _form(r"([0-9A-F]{6})?", "a check value: 6 hex digits in capitals")),
+    Column("key_mode", _choice(KEY_MODES, empty=True), optional=True),
+    Column("key_form", _choice(KEY_FORMS, empty=True), optional=True),
+    Column("bdk", _or_none(_hidden(KEY_TEXT, "a key under the LMK: U or S and its text")), optional=True),
+    Column("ksn_id", _or_none(_form(r"[0-9A-F]{20}|[0-9A-F]{24}", "20 or 24 hex digits")), optional=True),
+    Column("notify", _or_none(_yes_no), optional=True),
 )
 
 FUNDING = (

@@ -6,50 +6,148 @@ terminal's own master key (for the terminal, in DE48).
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
 
 from switch.hsm.client import HsmClient
 from switch.service.directory import Directory
-from switch.store.lookup import Lookup, TerminalRow
+from switch.service.keyring import Session
+from switch.service.refused import RefusedError
+from switch.store.lookup import Lookup, LookupUnavailableError, TerminalRow
 from switch.wire.message import Message
 from switch.wire.private import TAG_MAC_KEY, TAG_MAC_KEY_CHECK, TAG_PIN_KEY, TAG_PIN_KEY_CHECK
 from switch.wire.request import Network, reply_fields
 
 PIN_KEY = "002"  # payShield key type codes
 MAC_KEY = "003"
+TAG_KEYS_UNTIL: Final = "KX"  # end of the session keys, yyyymmddhhmmss UTC
+EXPORT_SCHEME: Final = {"block": "R", "x917": "X"}  # how session keys reach the terminal
+_EXCHANGES_MAX: Final = 3  # two processes that give keys to one terminal at a time
+
+log = structlog.get_logger()
 
 
 class NetworkDesk:
     """Answers 0800 messages."""
 
     def __init__(
-        self, hsm: HsmClient, lookup: Lookup, directory: Directory, now: Callable[[], datetime]
+        self,
+        hsm: HsmClient,
+        lookup: Lookup,
+        directory: Directory,
+        now: Callable[[], datetime],
+        *,
+        session_hours: int,
+        grace_s: int,
     ) -> None:
+        """`session_hours`: hours for which a new set of session keys is good; `grace_s`: see Keyring."""
         self._hsm = hsm
         self._lookup = lookup
         self._directory = directory
         self._now = now
+        self._valid = timedelta(hours=session_hours)
+        self._grace = timedelta(seconds=grace_s)
 
-    async def answer(self, message: Message, request: Network, terminal: TerminalRow) -> dict[int, str]:
-        """The reply's fields. Raises HsmUnavailable, HsmRefused, LookupUnavailableError."""
+    async def answer(
+        self, message: Message, request: Network, terminal: TerminalRow, session: Session | None = None
+    ) -> dict[int, str]:
+        """The reply's fields. `session` is of the message's MAC, None when it has none.
+
+        Raises RefusedError, HsmUnavailable, HsmRefused, LookupUnavailableError.
+        """
         if request.function == "key_exchange":
-            return reply_fields(message, code="00", private=await self._new_keys(terminal))
+            return reply_fields(message, code="00", private=await self._exchange(terminal))
+        if request.function in ("sign_off", "cutover") and session is None and _has_keys(terminal):
+            raise RefusedError("mac_failure")  # whoever has keys must show that it is who it says
         if request.function in ("sign_on", "sign_off"):
             on = request.function == "sign_on"
             await self._lookup.save_sign(terminal.terminal_id, self._now() if on else None)
             self._directory.signed(terminal.terminal_id, on=on)
         return reply_fields(message, code="00")
 
-    async def _new_keys(self, terminal: TerminalRow) -> dict[str, str]:
+    async def _exchange(self, terminal: TerminalRow) -> dict[str, str]:
+        """Session keys for the terminal, as its DE48 tells them."""
+        if terminal.key_mode != "session":
+            raise RefusedError("invalid_transaction")  # its keys are derived: there is nothing to exchange
+        for _ in range(_EXCHANGES_MAX):
+            now = self._now()
+            waits = terminal.tpk and terminal.tak and not terminal.keys_seen
+            if waits and terminal.keys_until is not None and terminal.keys_until > now:
+                private = await self._again(terminal, terminal.tpk or "", terminal.tak or "", now)
+            else:
+                private = await self._anew(terminal, now)
+            if private is not None:
+                return private
+            fresh = await self._lookup.terminal(terminal.terminal_id)
+            if fresh is None or not fresh.active:
+                raise RefusedError("terminal_not_permitted")
+            self._directory.rekeyed(fresh)
+            terminal = fresh
+        log.warning("keys of a terminal change again and again", terminal=terminal.terminal_id)
+        raise LookupUnavailableError("the terminal's keys change again and again")
+
+    async def _anew(self, terminal: TerminalRow, now: datetime) -> dict[str, str] | None:
+        """A new set; None when another process was faster."""
+        scheme = EXPORT_SCHEME[terminal.key_form]
         tpk, tak = await asyncio.gather(
-            self._hsm.generate_key(PIN_KEY, under_tmk=terminal.tmk),
-            self._hsm.generate_key(MAC_KEY, under_tmk=terminal.tmk),
+            self._hsm.generate_key(PIN_KEY, under_tmk=terminal.tmk, exported_scheme=scheme),
+            self._hsm.generate_key(MAC_KEY, under_tmk=terminal.tmk, exported_scheme=scheme),
         )
-        await self._lookup.save_keys(terminal.terminal_id, tpk.lmk, tak.lmk, self._now())
-        self._directory.rekeyed(terminal.terminal_id, tpk.lmk, tak.lmk)
-        return {
-            TAG_PIN_KEY: tpk.exported or "",
-            TAG_MAC_KEY: tak.exported or "",
-            TAG_PIN_KEY_CHECK: tpk.kcv,
-            TAG_MAC_KEY_CHECK: tak.kcv,
-        }
+        new = self._with_set(terminal, tpk.lmk, tak.lmk, now)
+        if not await self._lookup.give_keys(new, terminal.tak, now, f"PIN {tpk.kcv}, MAC {tak.kcv}"):
+            return None
+        self._directory.rekeyed(new)
+        return _told(tpk.exported or "", tak.exported or "", tpk.kcv, tak.kcv, new.keys_until)
+
+    async def _again(
+        self, terminal: TerminalRow, tpk_lmk: str, tak_lmk: str, now: datetime
+    ) -> dict[str, str] | None:
+        """The set that was offered and not used yet, with a new end; None when another process was faster."""
+        scheme = EXPORT_SCHEME[terminal.key_form]
+        tpk, tak = await asyncio.gather(
+            self._hsm.export_key(PIN_KEY, tpk_lmk, under=terminal.tmk, under_tmk=True, scheme=scheme),
+            self._hsm.export_key(MAC_KEY, tak_lmk, under=terminal.tmk, under_tmk=True, scheme=scheme),
+        )
+        same = replace(terminal, keys_until=now + self._valid)
+        detail = f"PIN {tpk.check_value}, MAC {tak.check_value}"
+        if not await self._lookup.offer_keys(same, now, detail):
+            return None
+        self._directory.rekeyed(same)
+        return _told(tpk.key, tak.key, tpk.check_value, tak.check_value, same.keys_until)
+
+    def _with_set(self, terminal: TerminalRow, tpk: str, tak: str, now: datetime) -> TerminalRow:
+        """The terminal with a new set, and before it the one that it may still hold."""
+        if terminal.keys_seen:
+            end = terminal.keys_until
+            tpk_old, tak_old = terminal.tpk, terminal.tak
+            if end is None:
+                old_until: datetime | None = now + self._valid
+            else:
+                old_until = max(end, now + self._grace) if end > now else None
+        else:  # what was offered and never used has ended: the set before it, if it is good, stays
+            tpk_old, tak_old, old_until = terminal.tpk_old, terminal.tak_old, terminal.old_until
+        if old_until is None or old_until <= now:
+            tpk_old = tak_old = old_until = None
+        return replace(
+            terminal, tpk=tpk, tak=tak, keys_until=now + self._valid, keys_seen=False,
+            tpk_old=tpk_old, tak_old=tak_old, old_until=old_until,
+        )  # fmt: skip
+
+
+def _has_keys(terminal: TerminalRow) -> bool:
+    return terminal.key_mode != "session" or terminal.tak is not None
+
+
+def _told(tpk: str, tak: str, tpk_check: str, tak_check: str, until: datetime | None) -> dict[str, str]:
+    private = {
+        TAG_PIN_KEY: tpk,
+        TAG_MAC_KEY: tak,
+        TAG_PIN_KEY_CHECK: tpk_check[:6],
+        TAG_MAC_KEY_CHECK: tak_check[:6],
+    }
+    if until is not None:
+        private[TAG_KEYS_UNTIL] = until.astimezone(UTC).strftime("%Y%m%d%H%M%S")
+    return private

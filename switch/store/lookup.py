@@ -28,8 +28,9 @@ JOIN card_index i ON i.pan_hmac = k.pan_hmac
 JOIN card c ON c.bucket = i.bucket AND c.wallet_id = i.wallet_id AND c.card_no = i.card_no
 JOIN wallet w ON w.bucket = i.bucket AND w.wallet_id = i.wallet_id"""
 _TERMINAL = """\
-SELECT terminal_id, merchant_no, state = 'active', tmk, tpk, tak, signed_on_at IS NOT NULL, key_mode, key_form,
-    keys_until, keys_seen, tpk_old, tak_old, old_until, bdk, ksn_id, ksn_counter, batch_closed, notify
+SELECT terminal_id, merchant_no, state = 'active', tmk, tpk, tak, signed_on_at IS NOT NULL, key_mode,
+    key_form, keys_until, keys_seen, tpk_old, tak_old, old_until, bdk, ksn_id, ksn_counter, batch_closed,
+    notify
 FROM terminal WHERE terminal_id = %s"""
 _BOOKED = """\
 SELECT 1 FROM payment WHERE bucket = %s AND local_day = %s AND local_time = %s AND terminal_id = %s

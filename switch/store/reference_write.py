@@ -1,4 +1,4 @@
-"""Reference data as operators change it: programmes, policies, funders, merchants, terminals."""
+"""Reference data as operators change it: programmes, policies, funders, merchants."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.programme import Programme
 from switch.domain.programme_file import from_canonical
 from switch.store.bulk import chunks, copy_rows
-from switch.store.schema import funder, merchant, merchant_group, merchant_sales, policy, programme, terminal
+from switch.store.schema import funder, merchant, merchant_group, merchant_sales, policy, programme
 
 
 class ProgrammeAt(msgspec.Struct, frozen=True):
@@ -209,44 +209,6 @@ def put_groups(connection: Connection, groups: dict[int, tuple[tuple[str, int, i
             for code, start, end in dated
         ),
     )
-
-
-def find_terminals(connection: Connection, terminal_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
-    """(merchant_no, tmk, check value) of known terminals."""
-    found: dict[str, tuple[int, str, str]] = {}
-    columns = terminal.c
-    for chunk in chunks(terminal_ids):
-        rows = connection.execute(
-            select(columns.terminal_id, columns.merchant_no, columns.tmk, columns.tmk_kcv).where(
-                columns.terminal_id == func.any(chunk)
-            )
-        )
-        found.update((row[0], (row[1], row[2], row[3])) for row in rows)
-    return found
-
-
-def add_terminals(connection: Connection, rows: Sequence[tuple[str, int, str, str]]) -> None:
-    """Store (terminal_id, merchant_no, tmk, check value) as active, signed off, without session keys."""
-    columns = ("terminal_id", "merchant_no", "state", "tmk", "tmk_kcv")
-    copy_rows(connection, "terminal", columns, ((row[0], row[1], "active", row[2], row[3]) for row in rows))
-
-
-def change_terminals(connection: Connection, rows: Sequence[tuple[str, int, str, str]]) -> None:
-    """Give terminals another merchant or master key; they must sign on and exchange keys anew."""
-    for terminal_id, merchant_no, tmk, kcv in rows:
-        connection.execute(
-            update(terminal)
-            .where(terminal.c.terminal_id == terminal_id)
-            .values(
-                merchant_no=merchant_no,
-                tmk=tmk,
-                tmk_kcv=kcv,
-                tpk=None,
-                tak=None,
-                keys_at=None,
-                signed_on_at=None,
-            )
-        )
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,8 @@ from hsm_sim.crypto.tdes import Tdes, odd_parity
 from switch.domain.calendar import SEOUL
 from switch.service.import_funding import import_funding
 from switch.service.import_members import import_cards, import_members
-from switch.service.import_merchants import import_merchants, import_terminals
+from switch.service.import_merchants import import_merchants
+from switch.service.import_terminals import import_terminals
 from switch.service.programmes import apply_programme
 from switch.service.vault import Vault, new_key_file
 from switch.store.engine import open_engine
@@ -181,6 +182,7 @@ class Stage:
                     for t, m in self.terminals
                 ),
             ),
+            self.now(),
         )
 
     def cards(self) -> list[LoadCard]:
@@ -212,6 +214,7 @@ port = {hsm_port}
 timeout_s = 5.0
 in_flight_max = 9000
 [keys]
+session_hours = 8760
 pvk = "{TEST_LMK.encrypt("002", "U", odd_parity(PVK))}"
 [lanes]
 count = {lanes}
