@@ -38,7 +38,7 @@ from switch.wire.spec import CURRENCY_WON, NETWORK_FUNCTIONS, PROCESSING_CODE_OF
 KOREA: Final = timezone(timedelta(hours=9), "Asia/Seoul")  # no daylight saving since 1988
 STAN_MAX: Final = 999_999
 JOURNAL_MAX: Final = 10_000
-ENTRY_CHIP_PIN: Final = "051"
+ENTRY_KEYED_PIN: Final = "012"
 APPROVED: Final = "00"
 ACQUIRER_DEFAULT: Final = "941061"
 _FUNCTION_CODES: Final = {name: code for code, name in NETWORK_FUNCTIONS.items()}
@@ -246,7 +246,7 @@ class Terminal:
             11: self._next_stan(),
             12: local_time,
             13: local_date,
-            22: entry_mode or ENTRY_CHIP_PIN,
+            22: entry_mode or ENTRY_KEYED_PIN,
             32: self.acquirer,
             41: self.terminal_id,
             42: self._merchant_field,

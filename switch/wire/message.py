@@ -14,18 +14,17 @@ from typing import Final
 
 import msgspec
 
+from switch.wire.layout import STANDARD_LAYOUT
+from switch.wire.presence import MESSAGES, Carries, entries_fitting, entry_of, presence_fault
 from switch.wire.spec import (
     ECHO_FIELDS,
     FIELDS,
     MAC_LENGTH,
     MAC_PRIMARY,
     MAC_SECONDARY,
-    MESSAGES,
     PAYLOAD_MAX,
-    STANDARD_LAYOUT,
-    Carries,
+    Field,
     is_request,
-    presence_fault,
 )
 
 _MTI_LENGTH: Final = 4
@@ -83,10 +82,16 @@ class MessageError(ValueError):
 _LENGTHS: Final[dict[str, int]] = {f"{n:02d}": n for n in range(100)} | {f"{n:03d}": n for n in range(1000)}
 """A table and not int(): int() takes '+1', ' 1', '1_0' and digits of other scripts."""
 
+
+def _expression(field: Field, shortest: int, longest: int) -> str:
+    """What a value of that many characters looks like."""
+    if not field.length_digits:
+        return field.content
+    return f"{field.content}{{{shortest // field.step},{longest // field.step}}}"
+
+
 _CONTENT: Final = {
-    number: re.compile(
-        field.content if not field.length_digits else f"{field.content}{{{field.length_min},{field.length}}}"
-    ).fullmatch
+    number: re.compile(_expression(field, field.length_min, field.length)).fullmatch
     for number, field in FIELDS.items()
 }
 _HEAD = re.compile(r"0[1-8][0-9]{2}[0-9A-F]{16}").match
@@ -190,7 +195,7 @@ def _check(mti: str, present: list[int], found: dict[int, str]) -> None:
     """Presence first, then content, lowest field first."""
     carries = _carries(mti, found)
     fields = frozenset(present)
-    fault = presence_fault(carries, fields)
+    fault = presence_fault(carries, fields, entry_of(found.get(22, "")))
     if fault is not None:
         reason = "not part of this message" if fault in fields else "missing"
         raise _refusal(reason, fault, mti, found)
@@ -274,15 +279,19 @@ def _compile(head: str, present: list[int], lengths: str) -> Callable[[str], re.
     parts = [head]
     fields = frozenset(present)
     variants = MESSAGES[head[:_MTI_LENGTH]]
+    # The fields present decide which processing codes and entry modes this bitmap may be used with.
+    fitting = {code: entries_fitting(carries, fields) for code, carries in variants.items()}
+    codes = [code for code, entries in fitting.items() if code and entries]
+    entries = frozenset.intersection(*(one for one in fitting.values() if one))
     for number in present:
         field = FIELDS[number]
         if field.length_digits:
             written, lengths = lengths[: field.length_digits], lengths[field.length_digits :]
-            parts.append(f"{written}({field.content}{{{int(written)}}})")
+            parts.append(f"{written}({_expression(field, int(written), int(written))})")
         elif number == 3 and None not in variants:
-            # The fields present decide which processing codes this bitmap may be used with.
-            codes = [c for c, carries in variants.items() if c and presence_fault(carries, fields) is None]
             parts.append(f"({'|'.join(codes)})")
+        elif number == 22:
+            parts.append(f"((?:{'|'.join(sorted(entries))})[0-9])")
         else:
             parts.append(f"({field.content})")
     return re.compile("".join(parts)).fullmatch

@@ -1,8 +1,9 @@
-"""The message specification, once, as data: which fields exist, what they hold, which messages carry them.
+"""The fields of the message specification, as data: which exist, what they hold. Messages: see `presence`.
 
 ISO 8583:1987, ASCII dialect: text as ASCII, binary fields and bitmaps as upper-case hex. A field's content is
 a regular expression over printable ASCII, so that "two digits" and "an hour of a day" are checked in the same
-way. Lengths count characters on the wire (a binary field of 8 bytes is 16 characters).
+way. Lengths count characters on the wire (a binary field of 8 bytes is 16 characters). How the BCD dialect
+writes the same values: see `dialect`.
 """
 
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import msgspec
 
 PAYLOAD_MAX: Final = 2048
+ICC_BYTES_MAX: Final = 255
 CURRENCY_WON: Final = "410"  # ISO 4217 numeric, exponent 0
 
 PROCESSING_CODES: Final[dict[str, str]] = {
@@ -17,15 +19,31 @@ PROCESSING_CODES: Final[dict[str, str]] = {
     "200000": "refund",
     "210000": "topup",
     "310000": "inquiry",
+    "020000": "void",
 }
+"""DE3. A pre-authorisation has the purchase's code; its MTI, 0100, tells it apart."""
 PROCESSING_CODE_OF_KIND: Final = {kind: code for code, kind in PROCESSING_CODES.items()}
 
 NETWORK_FUNCTIONS: Final[dict[str, str]] = {
     "001": "sign_on",
     "002": "sign_off",
     "101": "key_exchange",
+    "201": "cutover",
     "301": "echo",
 }
+
+ENTRY_MODES: Final[dict[str, str]] = {
+    "01": "keyed",
+    "02": "stripe",
+    "90": "stripe",
+    "03": "qr",
+    "05": "chip",
+    "07": "contactless",
+    "91": "contactless",
+    "10": "ecommerce",
+    "81": "ecommerce",
+}
+"""How the card was read, by the first two digits of DE22. The third tells of PIN entry, and is not used."""
 
 MAC_LENGTH: Final = 16  # 8 bytes, hex
 MAC_PRIMARY: Final = 64
@@ -36,7 +54,7 @@ ECHO_FIELDS: Final = (7, 11, 12, 13, 37, 41, 42)
 
 
 class Field(msgspec.Struct, frozen=True, gc=False):
-    """One field. `content` matches one character of a variable field, and all of a fixed one."""
+    """One field. `content` matches `step` characters of a variable field, and all of a fixed one."""
 
     number: int
     name: str
@@ -45,6 +63,7 @@ class Field(msgspec.Struct, frozen=True, gc=False):
     length_digits: int = 0  # 0 fixed, 2 LLVAR, 3 LLLVAR
     length_min: int = 0
     sensitive: bool = False
+    step: int = 1
 
 
 _DIGIT = "[0-9]"
@@ -58,6 +77,7 @@ _MMDD = (
     "|02(?:0[1-9]|[12][0-9]))"
 )
 _HHMMSS = "(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]"
+_INSTANT = _MMDD + _HHMMSS
 
 
 def _fixed(number: int, name: str, kind: str, length: int, *, sensitive: bool = False) -> Field:
@@ -70,6 +90,9 @@ def _llvar(
     return Field(number, name, kind, longest, 2, shortest, sensitive)
 
 
+_SUMS = ("credits", "credits reversed", "debits", "debits reversed")
+
+
 def _lllvar(number: int, name: str, kind: str, longest: int) -> Field:
     return Field(number, name, kind, longest, 3, 1)
 
@@ -80,14 +103,16 @@ FIELDS: Final[dict[int, Field]] = {
         _llvar(2, "primary account number", _DIGIT, 19, 12, sensitive=True),
         Field(3, "processing code", "(?:" + "|".join(PROCESSING_CODES) + ")", 6),
         _fixed(4, "amount, won", _DIGIT, 12),
-        Field(7, "transmission date and time, UTC", _MMDD + _HHMMSS, 10),
+        Field(7, "transmission date and time, UTC", _INSTANT, 10),
         _fixed(11, "systems trace audit number", _DIGIT, 6),
         Field(12, "local time", _HHMMSS, 6),
         Field(13, "local date", _MMDD, 4),
         Field(14, "expiry, YYMM", "[0-9]{2}(?:0[1-9]|1[0-2])", 4, sensitive=True),
         Field(15, "business date", _MMDD, 4),
-        _fixed(22, "entry mode", _DIGIT, 3),
+        Field(22, "entry mode", f"(?:{'|'.join(ENTRY_MODES)})[0-9]", 3),
+        _fixed(23, "card sequence number", _DIGIT, 3),
         _llvar(32, "acquirer", _DIGIT, 11),
+        _llvar(35, "track 2", "[0-9=]", 37, sensitive=True),
         _fixed(37, "retrieval reference number", _AN, 12),
         _fixed(38, "approval code", _AN, 6),
         _fixed(39, "response code", _AN, 2),
@@ -98,62 +123,27 @@ FIELDS: Final[dict[int, Field]] = {
         Field(49, "currency", CURRENCY_WON, 3),
         Field(52, "PIN block", f"{_HEX}{{16}}", 16, sensitive=True),
         _lllvar(54, "balances", _AN, 120),
+        Field(55, "chip data", f"(?:{_HEX}{{2}})", ICC_BYTES_MAX * 2, 3, 2, sensitive=True, step=2),
         Field(MAC_PRIMARY, "MAC", f"{_HEX}{{16}}", MAC_LENGTH),
+        Field(66, "settlement code", "[12]", 1),
         Field(70, "network function", "(?:" + "|".join(NETWORK_FUNCTIONS) + ")", 3),
-        _fixed(90, "original data elements", _DIGIT, 42),
+        *(
+            _fixed(number, f"{name}, number", _DIGIT, 10)
+            for number, name in zip(range(74, 78), _SUMS, strict=True)
+        ),
+        *(
+            _fixed(number, f"{name}, won", _DIGIT, 16)
+            for number, name in zip(range(86, 90), _SUMS, strict=True)
+        ),
+        # A part that the terminal does not know is zeros.
+        Field(90, "original data elements", f"[0-9]{{10}}(?:{_INSTANT}|0{{10}})[0-9]{{22}}", 42),
+        Field(95, "replacement amount", "[0-9]{12}0{30}", 42),
+        Field(97, "net, won", "[CD][0-9]{16}", 17),
         Field(MAC_SECONDARY, "MAC", f"{_HEX}{{16}}", MAC_LENGTH),
     )
 }
 
-SENSITIVE_FIELDS: Final = frozenset(n for n, f in FIELDS.items() if f.sensitive) | {35, 36, 45, 55}
-
-
-class Carries(msgspec.Struct, frozen=True):
-    """What a message must and may carry. The MAC is apart: `mac` says whether it may be there.
-
-    A missing MAC is not a format error: a terminal without session keys cannot make one, and is told so.
-    """
-
-    must: frozenset[int]
-    may: frozenset[int] = frozenset()
-    mac: bool = True
-
-
-_PAYMENT = frozenset({2, 3, 7, 11, 12, 13, 22, 32, 41, 42, 49})
-_PAYMENT_MAY = frozenset({14, 37, 48, 52})
-_REVERSAL = Carries(frozenset({2, 3, 4, 7, 11, 12, 13, 32, 41, 42, 49, 90}), frozenset({37}))
-_NETWORK = Carries(frozenset({7, 11, 12, 13, 41, 70}), frozenset({37}), mac=False)
-_PAYMENTS: dict[str | None, Carries] = {
-    "000000": Carries(_PAYMENT | {4}, _PAYMENT_MAY),
-    "200000": Carries(_PAYMENT | {4, 90}, _PAYMENT_MAY),
-    "210000": Carries(_PAYMENT | {4}, _PAYMENT_MAY),
-    "310000": Carries(_PAYMENT, _PAYMENT_MAY | {4}),
-}
-# Replies to a refused message can echo only what was legible, so only the code itself is certain.
-_REPLY_MAY = frozenset({3, 4, 7, 11, 12, 13, 15, 37, 41, 42, 44, 49})
-
-MESSAGES: Final[dict[str, dict[str | None, Carries]]] = {
-    "0200": _PAYMENTS,
-    "0201": _PAYMENTS,
-    "0210": {None: Carries(frozenset({39}), _REPLY_MAY | {38, 48, 54})},
-    "0400": {None: _REVERSAL},
-    "0401": {None: _REVERSAL},
-    "0410": {None: Carries(frozenset({39}), _REPLY_MAY)},
-    "0420": {None: _REVERSAL},
-    "0421": {None: _REVERSAL},
-    "0430": {None: Carries(frozenset({39}), _REPLY_MAY)},
-    "0800": {None: _NETWORK},
-    "0801": {None: _NETWORK},
-    "0810": {None: Carries(frozenset({39}), frozenset({7, 11, 12, 13, 37, 41, 42, 44, 48, 70}), mac=False)},
-}
-"""By MTI, then by processing code where it matters (None where it does not)."""
-
-
-def presence_fault(carries: Carries, present: frozenset[int]) -> int | None:
-    """The lowest field that is there and may not be, or must be there and is not; None when all is well."""
-    mac = {MAC_PRIMARY, MAC_SECONDARY} if carries.mac else set()
-    faults = (present - carries.must - carries.may - mac) | (carries.must - present)
-    return min(faults, default=None)
+SENSITIVE_FIELDS: Final = frozenset(n for n, f in FIELDS.items() if f.sensitive) | {36, 45}
 
 
 def is_request(mti: str) -> bool:
@@ -172,52 +162,3 @@ def reply_mti(mti: str) -> str:
     if not is_request(mti):
         raise ValueError("only a request or an advice is answered")
     return f"{mti[:2]}{int(mti[2]) + 1}0"
-
-
-def _standard_layout() -> dict[int, tuple[int, int]]:
-    """Field number → (length digits, length) of ISO 8583:1987, table of data elements, without the bitmaps.
-
-    Needed to step over a field that no message here may carry, so that its sender is told which one it was.
-    """
-    fixed = {
-        6: (3, 11, 12, 38, 73),
-        12: (4, 5, 6, 37, 82, 83, 84, 85),
-        10: (7, 74, 75, 76, 77, 78, 79, 80, 81),
-        8: (8, 9, 10, 41),
-        4: (13, 14, 15, 16, 17, 18, 71, 72),
-        3: (19, 20, 21, 22, 23, 24, 40, 49, 50, 51, 68, 69, 70),
-        2: (25, 26, 39, 67, 92),
-        1: (27, 66, 91),
-        9: (28, 29, 30, 31),
-        15: (42,),
-        40: (43,),
-        16: (52, 53, 64, 86, 87, 88, 89, 96, 128),
-        42: (90, 95),
-        5: (93,),
-        7: (94,),
-        17: (97,),
-        25: (98,),
-    }
-    llvar = {
-        2: 19,
-        32: 11,
-        33: 11,
-        34: 28,
-        35: 37,
-        44: 25,
-        45: 76,
-        99: 11,
-        100: 11,
-        101: 17,
-        102: 28,
-        103: 28,
-    }
-    lllvar = {36: 104, 46: 999, 47: 999, 48: 999, 54: 120, 104: 100}
-    lllvar |= dict.fromkeys((*range(55, 64), *range(105, 128)), 999)
-    layout = {number: (0, length) for length, numbers in fixed.items() for number in numbers}
-    layout |= {number: (2, length) for number, length in llvar.items()}
-    layout |= {number: (3, length) for number, length in lllvar.items()}
-    return layout
-
-
-STANDARD_LAYOUT: Final = _standard_layout()

@@ -10,18 +10,19 @@ from iso8583.specs import default_ascii
 
 from switch.wire.framing import Framer, frame
 from switch.wire.message import Message, MessageError, _walk, decode, encode, encode_for_mac
+from switch.wire.presence import ENTRY_MAY, ENTRY_MUST, MESSAGES, entry_of
 from switch.wire.private import PrivateDataError, decode_balances, decode_private, encode_private
 from switch.wire.redact import redact
 from switch.wire.request import error_fields, parse_request
-from switch.wire.spec import FIELDS, MESSAGES, PROCESSING_CODES, is_request
+from switch.wire.spec import FIELDS, PROCESSING_CODES, is_request
 from tests.unit.wire.samples import MAC, PURCHASE, REVERSAL, SIGN_ON
 
 
 def content(number: int) -> st.SearchStrategy[str]:
     field = FIELDS[number]
     if field.length_digits:
-        longest = min(field.length, 120)
-        return st.from_regex(rf"\A{field.content}{{{field.length_min},{longest}}}\Z")
+        shortest, longest = (length // field.step for length in (field.length_min, min(field.length, 120)))
+        return st.from_regex(rf"\A{field.content}{{{shortest},{longest}}}\Z")
     return st.from_regex(rf"\A{field.content}\Z")
 
 
@@ -35,6 +36,12 @@ def messages(draw: st.DrawFn) -> tuple[str, dict[int, str], bool]:
     fields = {n: draw(content(n)) for n in sorted(carries.must | optional)}
     if kind is not None:
         fields[3] = kind
+    if carries.entry:
+        entry = entry_of(fields[22]) or ""
+        wanted = set(ENTRY_MUST[entry]) if carries.entry == "must" else set()
+        if ENTRY_MAY[entry]:
+            wanted |= draw(st.sets(st.sampled_from(sorted(ENTRY_MAY[entry]))))
+        fields |= {n: draw(content(n)) for n in wanted}
     return mti, fields, carries.mac and draw(st.booleans())
 
 
