@@ -174,8 +174,10 @@ def _read(path: str, key: str) -> bytes:
 
 
 def _unreadable(path: str, key: str, error: OSError) -> str:
-    return f"{path}: listener.tls.{key}: cannot be read ({error.strerror}):"
+    return (
+        f"{path}: listener.tls.{key}: cannot be read ({error.strerror}):"
         " name a PEM file that this user may read"
+    )
 
 
 def _certificates(path: str, key: str) -> list[x509.Certificate]:
