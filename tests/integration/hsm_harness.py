@@ -1,8 +1,13 @@
-"""A simulator in this process, clients to it, and peers that behave as no HSM should."""
+"""Simulators in this process and as processes, clients to them, and peers that behave as no HSM should."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.keys import Keys
@@ -11,7 +16,40 @@ from hsm_sim.settings import Settings
 from switch.hsm.client import HsmClient
 
 HOST = "127.0.0.1"
+PROGRAM = [sys.executable, "-c", "from hsm_sim.cli import main; main()"]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class HsmProcess:
+    """A simulator as an operator starts it, with the settings of a TOML text."""
+
+    def __init__(self, directory: Path, settings: str = "", port: int = 0) -> None:
+        config = directory / f"hsm-{len(list(directory.iterdir()))}.toml"
+        config.write_text(settings, "utf-8")
+        self._errors = config.with_suffix(".log").open("wb")
+        self.process = subprocess.Popen(
+            [*PROGRAM, "serve", "--config", str(config), "--port", str(port)],
+            stdout=subprocess.PIPE, stderr=self._errors,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.port = int(json.loads(self.process.stdout.readline())["port"])
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        self._errors.close()
+
+
+@contextlib.contextmanager
+def hsm_process(directory: Path, settings: str = "", port: int = 0) -> Iterator[HsmProcess]:
+    process = HsmProcess(directory, settings, port)
+    try:
+        yield process
+    finally:
+        process.kill()
 
 
 @contextlib.asynccontextmanager
