@@ -7,10 +7,14 @@ from switch.service.tally import Counter, Histogram
 _FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 CONNECTIONS = Gauge("dure_connections", "Open terminal connections")
-CONNECTIONS_REFUSED = Counter("dure_connections_refused_total", "Connections over the limit")
+CONNECTIONS_REFUSED = Counter("dure_connections_refused_total", "Connections that were not let in", ["why"])
 CONNECTIONS_DROPPED = Counter("dure_connections_dropped_total", "Connections closed by the switch", ["why"])
 IN_FLIGHT = Gauge("dure_requests_in_flight", "Requests being worked on")
 ANSWERS = Counter("dure_answers_total", "Answers sent", ["mti", "code"])
+CERTIFICATE_DAYS = Gauge(
+    "dure_certificate_days_left", "Days until a listener's file runs out", ["listener", "file"]
+)
+TLS_RELOADS = Counter("dure_tls_reloads_total", "New certificates of a listener", ["result"])
 LATE = Counter("dure_answers_undeliverable_total", "Answers whose connection had gone")
 REQUEST_SECONDS = Histogram("dure_request_seconds", "From the last byte in to the answer out", _FINE)
 
