@@ -26,7 +26,7 @@ class KeyMarks:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
         self._seen: dict[str, tuple[str, datetime | None]] = {}
-        self._counters: dict[str, int] = {}
+        self._counters: dict[tuple[str, str], int] = {}
         self._task: asyncio.Task[None] | None = None
 
     def seen(self, terminal_id: str, tak: str, old_until: datetime | None) -> None:
@@ -35,15 +35,16 @@ class KeyMarks:
             self._seen[terminal_id] = (tak, old_until)
             self._wake()
 
-    def counted(self, terminal_id: str, counter: int) -> None:
+    def counted(self, terminal_id: str, ksn_id: str, counter: int) -> None:
         """A key serial number with this counter was taken."""
-        if counter > self._counters.get(terminal_id, -1):
-            self._counters[terminal_id] = counter
+        key = (terminal_id, ksn_id)
+        if counter > self._counters.get(key, -1):
+            self._counters[key] = counter
             self._wake()
 
-    def counter_of(self, terminal_id: str) -> int:
+    def counter_of(self, terminal_id: str, ksn_id: str) -> int:
         """The highest counter that is not yet surely written; -1 when there is none."""
-        return self._counters.get(terminal_id, -1)
+        return self._counters.get((terminal_id, ksn_id), -1)
 
     async def close(self) -> None:
         """Write what is left, once; a database that is away is not waited for."""
@@ -76,7 +77,7 @@ class KeyMarks:
                     del self._seen[terminal]
         while self._counters:
             counters = list(self._counters.items())[:_A_STATEMENT]
-            await self._lookup.save_counters(counters)
-            for terminal, counter in counters:
-                if self._counters.get(terminal) == counter:
-                    del self._counters[terminal]
+            await self._lookup.save_counters([(*key, counter) for key, counter in counters])
+            for key, counter in counters:
+                if self._counters.get(key) == counter:
+                    del self._counters[key]

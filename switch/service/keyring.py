@@ -8,7 +8,9 @@ A terminal with session keys has up to two sets, so that no lost message locks i
 An exchange offers a new set only in place of one that was seen in use. One that was offered and not used yet
 is offered again, however often the terminal asks: it holds one of the two, whichever answers were lost.
 
-A terminal with derived unique keys (ANSI X9.24) has a key for every message, named by its serial number.
+A terminal with derived unique keys (DUKPT, ANSI X9.24) has a key for every message, named by its serial
+number. A serial number is taken once, after its MAC has proved who sent it. Only a repeat (MTI xxx1) may come
+under one that was taken: the payment's own key makes it harmless, and it must get the stored answer.
 """
 
 from collections.abc import Callable
@@ -22,8 +24,9 @@ from switch.domain.request import PinCheck
 from switch.hsm.client import HsmClient
 from switch.hsm.commands import PinResult
 from switch.service import metrics
-from switch.service.directory import Directory
+from switch.service.directory import TERMINALS_MAX, Directory
 from switch.service.keymarks import KeyMarks
+from switch.service.keyserial import Window, split
 from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef, TerminalRow
 
@@ -36,8 +39,10 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     """Who sent a message, and the keys (under the LMK) that it was sent under."""
 
     terminal: TerminalRow
-    tak: str
-    tpks: tuple[str, ...]  # PIN keys: of the set that made the MAC, then of the other one if it is good
+    tak: str = ""
+    tpks: tuple[str, ...] = ()  # PIN keys: of the set that made the MAC, then of the other one if it is good
+    bdk: str = ""  # of a terminal with derived keys, with the serial number of its message
+    ksn: str = ""
 
     def __repr__(self) -> str:
         return f"Session({self.terminal.terminal_id})"
@@ -61,6 +66,7 @@ class Keyring:
         self._marks = marks
         self._now = now
         self._grace = timedelta(seconds=grace_s)
+        self._windows: dict[str, Window] = {}
 
     async def open(
         self,
@@ -74,9 +80,12 @@ class Keyring:
     ) -> Session:
         """Whose message this is, by its MAC (16 hex digits) over `covered`.
 
-        `ended` takes a MAC under keys whose time is over, as a key exchange does. Raises RefusedError
-        (mac_failure, terminal_not_permitted), HsmUnavailable, HsmRefused, LookupUnavailableError.
+        `ksn` is the key serial number that the message names, `repeat` that it is a repeat. `ended` takes a
+        MAC under keys whose time is over, as a key exchange does. Raises RefusedError (mac_failure,
+        terminal_not_permitted, key_serial_replayed), HsmUnavailable, HsmRefused, LookupUnavailableError.
         """
+        if terminal.key_mode != "session":
+            return await self._derived(terminal, covered, mac or "", ksn or "", repeat)
         if mac is not None and ksn is None:
             session = await self._session(terminal, covered, mac, ended)
             if session is not None:
@@ -104,6 +113,43 @@ class Keyring:
             return Session(terminal, tak_old, (tpk_old, tpk) if tpk and in_time else (tpk_old,))
         return None
 
+    async def _derived(
+        self, terminal: TerminalRow, covered: bytes, mac: str, ksn: str, repeat: bool
+    ) -> Session:
+        serial = split(ksn, terminal.key_mode)
+        bdk = terminal.bdk or ""
+        if (
+            not mac
+            or serial is None
+            or serial.initial != terminal.ksn_id
+            or not await self._hsm.verify_mac_dukpt(bdk, ksn, covered, mac)
+        ):
+            metrics.MAC_FAILURES.inc()
+            raise RefusedError("mac_failure")
+        # From here to the end nothing waits: of two messages with one serial number, one is the first.
+        window = self._window(terminal)
+        if window.take(serial.counter):
+            self._marks.counted(terminal.terminal_id, serial.initial, window.last)
+        elif not repeat:
+            metrics.SERIALS_REPLAYED.inc()
+            log.warning("a key serial number came again", terminal=terminal.terminal_id)
+            raise RefusedError("key_serial_replayed")
+        return Session(terminal, bdk=bdk, ksn=ksn)
+
+    def _window(self, terminal: TerminalRow) -> Window:
+        name, initial = terminal.terminal_id, terminal.ksn_id or ""
+        known = self._windows.get(name)
+        # Another process, or an import that gives the terminal another identity, may have moved it.
+        if known is not None and known.initial == initial and known.last >= terminal.ksn_counter:
+            return known
+        if known is None and len(self._windows) >= TERMINALS_MAX:
+            oldest = next(iter(self._windows))
+            del self._windows[oldest]
+            self._directory.forget(oldest)  # what is known of it is older than what is written
+        fresh = Window(initial, max(terminal.ksn_counter, self._marks.counter_of(name, initial)))
+        self._windows[name] = fresh
+        return fresh
+
     def _in_use(self, terminal: TerminalRow, tak: str) -> None:
         """The first message under the newest set: from now on the one before it has its grace."""
         old_until = terminal.old_until
@@ -115,8 +161,9 @@ class Keyring:
     async def seal(self, session: Session, body: bytes) -> str:
         """The MAC of an answer, 16 hex digits, under the keys of its request. Raises HsmUnavailable,
         HsmRefused."""
-        mac: str = await self._hsm.generate_mac(session.tak, body)
-        return mac
+        if session.ksn:
+            return await self._hsm.generate_mac_dukpt(session.bdk, session.ksn, body)
+        return await self._hsm.generate_mac(session.tak, body)
 
     async def pin(
         self, session: Session, pin_block: str, pin_format: str, pan: str, card: CardRef, pvk: str
@@ -131,8 +178,30 @@ class Keyring:
         if not pvk:
             log.error("no PIN verification key: set keys.pvk in the configuration", card=card.wallet_id)
             raise RefusedError("pin_key_error")
+        code = PIN_FORMATS[pin_format]
+        account = pan if pin_format == "4" else pan[-13:-1]
+        if session.ksn:
+            if pin_format == "4" and session.terminal.key_mode != "dukpt_aes":
+                raise RefusedError("pin_key_error")  # format 4 is for AES keys alone
+            return _check(
+                await self._hsm.verify_pin_dukpt(
+                    session.bdk, pvk, session.ksn, pin_block, account, card.pvki, card.pvv, block_format=code
+                )
+            )
         for tpk in session.tpks:
-            result = await self._hsm.verify_pin(tpk, pvk, pin_block, pan[-13:-1], card.pvki, card.pvv)
-            if result is not PinResult.BAD_BLOCK_OR_KEY:
-                return PinCheck.OK if result is PinResult.OK else PinCheck.WRONG
+            if pin_format == "4" and not tpk.startswith("S"):
+                continue
+            found = _check(
+                await self._hsm.verify_pin(
+                    tpk, pvk, pin_block, account, card.pvki, card.pvv, block_format=code
+                )
+            )
+            if found is not None:
+                return found
         return None
+
+
+def _check(result: PinResult) -> PinCheck | None:
+    if result is PinResult.BAD_BLOCK_OR_KEY:
+        return None
+    return PinCheck.OK if result is PinResult.OK else PinCheck.WRONG

@@ -55,6 +55,7 @@ class Window(msgspec.Struct, gc=False):
     Bit n of `taken` stands for `last - n`. Whatever lies below the window counts as taken.
     """
 
+    initial: str
     last: int
     taken: int = (1 << WINDOW) - 1
 

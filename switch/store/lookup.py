@@ -58,8 +58,8 @@ FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(terminal_id, tak, un
 WHERE t.terminal_id = k.terminal_id AND t.tak = k.tak AND NOT t.keys_seen"""
 _COUNTERS = """\
 UPDATE terminal t SET ksn_counter = k.counter
-FROM unnest(%s::text[], %s::bigint[]) AS k(terminal_id, counter)
-WHERE t.terminal_id = k.terminal_id AND t.ksn_counter < k.counter"""
+FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(terminal_id, ksn_id, counter)
+WHERE t.terminal_id = k.terminal_id AND t.ksn_id = k.ksn_id AND t.ksn_counter < k.counter"""
 
 Parameters = tuple[object, ...] | Mapping[str, object]
 
@@ -210,8 +210,11 @@ class Lookup:
         """
         await self._execute(_SEEN, tuple(map(list, zip(*seen, strict=True))))
 
-    async def save_counters(self, counters: Sequence[tuple[str, int]]) -> None:
-        """Note the highest counters taken, by terminal. Raises LookupUnavailableError."""
+    async def save_counters(self, counters: Sequence[tuple[str, str, int]]) -> None:
+        """Note the highest counters taken: (terminal, initial key serial number, counter).
+
+        Raises LookupUnavailableError.
+        """
         await self._execute(_COUNTERS, tuple(map(list, zip(*counters, strict=True))))
 
     async def _execute(self, query: str, parameters: Parameters) -> Sequence[TupleRow]:
