@@ -97,13 +97,13 @@ class Config(msgspec.Struct, frozen=True):
 class HotDelta(msgspec.Struct, frozen=True):
     """What changed since version `base`: entries as hex; `parts` is how many the whole list as of `base` has.
 
-    `k` is the version of the key under which entries are made: HMAC-SHA256 of the card number, cut to
+    `k` is the check value of the key under which entries are made: HMAC-SHA256 of the card number, cut to
     ENTRY_BYTES.
     """
 
     v: int
     base: int
-    k: int
+    k: str
     parts: int
     add: tuple[str, ...]
     remove: tuple[str, ...]
@@ -113,7 +113,7 @@ class HotPart(msgspec.Struct, frozen=True):
     """One part of the whole list as of version `v`."""
 
     v: int
-    k: int
+    k: str
     part: int
     parts: int
     list: tuple[str, ...]
