@@ -52,6 +52,10 @@ class Line:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
+    def finish(self) -> None:
+        """Say that nothing more will be sent, and go on reading."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def raw(self, data: bytes) -> None:
         """Send bytes as they are."""
         self._socket.sendall(data)
