@@ -5,15 +5,20 @@ under the pair of another. Key texts, all upper-case hex:
 
 - 16 digits, or Z + 16: single length, ECB;
 - U + 32: double length; half n is encrypted with the n-th scheme variant of the wrapping key;
-- X + 32: double length, ECB (ANSI X9.17), the form other makers' devices take.
+- X + 32: double length, ECB (ANSI X9.17), the form other makers' devices take;
+- S + a key block: any key with a header that says what it is for, AES keys in this form only. How a real unit
+  protects its blocks is the maker's; here it is X9.143 version D under an AES key that comes from the LMK.
 """
 
+import hmac
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
+from hsm_sim.crypto import tr31
+from hsm_sim.crypto.refused import KeyRefused
 from hsm_sim.crypto.tdes import DOUBLE_KEY_BYTES, Tdes, has_odd_parity
 
 # The variants of a pair are made by adding these to the first byte of its left half.
@@ -22,14 +27,20 @@ _VARIANTS: Final = (0x00, 0xA6, 0x5A, 0x6A, 0xDE, 0x2B, 0x50, 0x74, 0x9C, 0xFA)
 _HALVES: Final = (0xA6, 0x5A)
 PAIRS: Final = 20
 KEY_SCHEMES: Final = "ZUX"
+BLOCK_SCHEME: Final = "S"
 
-
-class KeyRefused(Exception):
-    """A key text cannot be used; `code` is the two-character payShield error code."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
+__all__ = [
+    "BLOCK_SCHEME",
+    "KEY_SCHEMES",
+    "KEY_TYPES",
+    "PAIRS",
+    "TEST_LMK",
+    "KeyRefused",
+    "KeyType",
+    "Lmk",
+    "unwrap",
+    "wrap",
+]
 
 
 class KeyType(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +58,9 @@ KEY_TYPES: Final = {
         KeyType("001", 3, 0),  # ZPK, pair 06-07
         KeyType("002", 7, 0),  # TMK, TPK, PVK, pair 14-15
         KeyType("003", 8, 0),  # TAK, pair 16-17
+        KeyType("009", 14, 0),  # BDK, pair 28-29
+        KeyType("109", 14, 1),  # MK-AC, pair 28-29 variant 1
+        KeyType("302", 7, 3),  # IKEY, the initial key of a DUKPT device, pair 14-15 variant 3
         KeyType("402", 7, 4),  # CVK, pair 14-15 variant 4
     )
 }
@@ -73,6 +87,7 @@ class Lmk:
         if not all(has_odd_parity(p) for p in pairs):
             raise ValueError("an LMK pair has a byte of even parity: check what was typed in")
         self._wrapping = {t.code: _flip(pairs[t.pair], 0, _VARIANTS[t.variant]) for t in KEY_TYPES.values()}
+        self._block_key = hmac.digest(b"".join(pairs), b"key blocks", sha256)
         # A real unit's own formula is not public; any change of any pair changes this one too.
         self.check_value = sha256(b"".join(pairs)).hexdigest()[:16].upper()
 
@@ -86,6 +101,16 @@ class Lmk:
     def encrypt(self, key_type: str, scheme: str, key: bytes) -> str:
         """The key text under this LMK. Raises KeyRefused: 26 scheme, 28 key type, 27 length."""
         return wrap(self._pair(key_type), scheme, key)
+
+    def decrypt_block(self, text: str) -> tuple[tr31.Header, bytes]:
+        """Header and clear key of an S text. Raises KeyRefused: 26 not one, and what tr31.unwrap raises."""
+        if text[:1] != BLOCK_SCHEME:
+            raise KeyRefused("26", "this is not a key block under the LMK")
+        return tr31.unwrap(self._block_key, text[1:], "D")
+
+    def encrypt_block(self, header: tr31.Header, key: bytes) -> str:
+        """The S text of a key. Raises KeyRefused as tr31.wrap does."""
+        return BLOCK_SCHEME + tr31.wrap(self._block_key, msgspec.structs.replace(header, version="D"), key)
 
     def _pair(self, key_type: str) -> bytes:
         pair = self._wrapping.get(key_type)

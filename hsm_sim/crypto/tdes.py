@@ -7,6 +7,7 @@ from typing import Final
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, modes
+from cryptography.hazmat.primitives.cmac import CMAC
 
 BLOCK_BYTES: Final = 8
 SINGLE_KEY_BYTES: Final = 8
@@ -67,6 +68,25 @@ class Tdes:
         """Decrypts a multiple of 8 bytes. Raises ValueError on any other length."""
         _whole_blocks(blocks)
         return self._decryptor.update(blocks)
+
+
+def cmac(key: bytes, data: bytes) -> bytes:
+    """The 8-byte CMAC of `data` under a triple DES key (NIST SP 800-38B)."""
+    mac = CMAC(TripleDES(full_key(key)))
+    mac.update(data)
+    return mac.finalize()
+
+
+def cbc_encrypt(key: bytes, iv: bytes, blocks: bytes) -> bytes:
+    """CBC over whole blocks. Raises ValueError on any other length."""
+    _whole_blocks(blocks)
+    return Cipher(TripleDES(full_key(key)), modes.CBC(iv)).encryptor().update(blocks)
+
+
+def cbc_decrypt(key: bytes, iv: bytes, blocks: bytes) -> bytes:
+    """CBC over whole blocks. Raises ValueError on any other length."""
+    _whole_blocks(blocks)
+    return Cipher(TripleDES(full_key(key)), modes.CBC(iv)).decryptor().update(blocks)
 
 
 def _whole_blocks(data: bytes) -> None:

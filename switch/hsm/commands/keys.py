@@ -7,7 +7,7 @@ import msgspec
 from switch.hsm.commands.base import accepted, cut_key, exactly
 
 DOUBLE_TDES: Final = "T2"
-# What a key of a type is for, as X9.143 writes it: usage and mode of use of its key block.
+# What an AES key of a type is for, as X9.143 writes it: usage and mode of use of its key block.
 _BLOCK_USE: Final = {
     "000": ("K0", "B"),
     "001": ("P0", "B"),

@@ -70,7 +70,8 @@ def verify_pin_dukpt(
 
 def _checked(pin_block_hex: str, account: str, block_format: str, pvki: str, pvv: str) -> str:
     block = _block(pin_block_hex, block_format)
-    return f"{block}{block_format}{_account(account, block_format)}{exactly('PVKI', pvki, 1)}{exactly('PVV', pvv, 4)}"
+    reference = exactly("PVKI", pvki, 1) + exactly("PVV", pvv, 4)
+    return f"{block}{block_format}{_account(account, block_format)}{reference}"
 
 
 def translate_pin(
