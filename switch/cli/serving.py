@@ -97,8 +97,13 @@ def check_config(context: typer.Context) -> None:
 
         dure-switch --config config/switch.toml check-config
     """
+    from switch.server import load_tls
+
     settings = settings_of(context)
     settings.database_url()
+    for listener in settings.listener:
+        if listener.tls is not None:
+            load_tls(listener.tls)
     vaults.Vault.load(Path(settings.vault.key_file))
     show_json(effective(settings))
 

@@ -79,6 +79,8 @@ class Listener:
         self._resume()
         address = self._sockets[0].getsockname()
         self.name = f"{address[0]}:{address[1]}"
+        if self._material is not None and (over := tls.ended(self._material, datetime.now(UTC))):
+            log.error("a file of listener.tls has run out: get a new one", file=over, listener=self.name)
         self._tell_ends()
         return address[0], address[1]
 

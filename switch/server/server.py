@@ -15,11 +15,7 @@ from switch.service import metrics
 from switch.service.desk import Desk
 from switch.service.line import Line, Speakers
 from switch.settings import Listener as Settings
-
-try:
-    from switch.wire.dialect import CODECS
-except ImportError:  # until it stands
-    CODECS = {"ascii": None, "bcd": None}  # type: ignore
+from switch.wire.dialect import CODECS
 
 STOP_CLOSE_S: Final = 1.0
 """The least that the last answers get to leave when the switch stops."""

@@ -7,10 +7,9 @@ again does not listen there any more, and whoever does is not it.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from switch.wire.dialect import Codec
+from switch.wire.dialect import Codec
 
 TERMINALS_MAX: Final = 200_000
 """Claims remembered at once. Beyond, the oldest is forgotten, as if that terminal had not spoken yet."""
@@ -59,7 +58,7 @@ class Line:
     def __init__(
         self,
         *,
-        codec: "Codec",
+        codec: Codec,
         number: int,
         opened_at: datetime,
         speakers: Speakers,
