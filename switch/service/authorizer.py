@@ -288,6 +288,7 @@ class Lane:
                 closed = loaded.closed_through
                 metrics.BATCH_RETRIES.inc("closed")
                 continue
+            loaded.soundboxes = reference.soundboxes
             await self._load_rest(requests, loaded)
             return loaded, business_days
         raise BooksUnavailableError("reference data or business date keep changing")

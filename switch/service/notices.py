@@ -1,7 +1,7 @@
 """The publisher: what the outbox holds goes to terminals, and stays until their application acknowledges it.
 
-    lead ─▶ connect ─▶ heard (acks, states) ─▶ send what is due ─▶ push (hot list, configurations, warnings) ─┐
-              ▲────────── broker or database broke ◀──────────────────────────────────────────────────────────┘
+    lead ─▶ connect ─▶ heard (acks, states) ─▶ send what is due ─▶ push (hot list, configurations, keys) ─┐
+              ▲────────── broker or database broke ◀──────────────────────────────────────────────────────┘
 
 It is a process of its own: nothing that happens here delays a payment. One leads, others stand by for its
 lock. Delivery is at least once with the same id; a terminal knows an id that it has had, so that nothing is
@@ -100,7 +100,8 @@ class Publisher:
                     log.warning("the outbox cannot be read; messages wait", error=type(error).__name__)
                 except Exception as error:
                     await self._books.close()
-                    log.error("the publisher begins again", error=type(error).__name__, exc_info=True)
+                    metrics.LEADING.set(0)
+                    log.exception("the publisher begins again", error=type(error).__name__)
                 metrics.CONNECTED.set(0)
                 await asyncio.sleep(BACK_S[min(failures, len(BACK_S) - 1)])
                 failures += 1

@@ -18,3 +18,4 @@ class Loaded(msgspec.Struct):
     originals: dict[int, list[Stored]] = {}
     credited: dict[tuple[int, int], int] = {}
     past: dict[tuple[int, int], tuple[int, int, int]] = {}
+    soundboxes: dict[int, tuple[str, ...]] = {}  # merchant_no → terminals that are told of payments

@@ -19,6 +19,7 @@ from switch.store.arrays import (
     raw_texts,
     texts,
 )
+from switch.store.lane_outbox import notices
 from switch.store.lane_values import Loaded
 from switch.store.pipe import Statement
 
@@ -55,6 +56,9 @@ def writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
     )
     _add_lots(out, decisions, loaded)
     _add_rare(out, decisions, loaded)
+    told = notices(decisions, loaded.soundboxes) if loaded.soundboxes else None
+    if told is not None:
+        out.append(told)
     return out
 
 

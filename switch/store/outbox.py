@@ -176,7 +176,7 @@ class OutboxBooks:
     async def hotlist(self) -> list[Hot]:
         """The last act on each card, in the order of versions; the newest HOTLIST_MAX of them."""
         rows = await self._rows(sql.HOTLIST, HOTLIST_MAX)
-        return [Hot(*row[:6], bytes(row[6])) for row in reversed(rows)]
+        return [Hot(row[0], row[1], row[2], row[3], row[4], row[5], bytes(row[6])) for row in reversed(rows)]
 
     async def keys_ending(self, before: datetime) -> list[tuple[str, datetime]]:
         """(terminal id, end) of session keys that end before then and were not warned of, at most some."""

@@ -20,17 +20,18 @@ _IS_K = "o.bucket = k.bucket AND o.event_id = k.event_id AND o.terminal_id = k.t
 
 MARK = f"""\
 UPDATE outbox o SET tries = o.tries + 1, due_at = now() + make_interval(secs => k.again)
-FROM {_K.format(more=", %s::integer[]", names=", again")} WHERE {_IS_K}"""
+FROM {_K.format(more=", %s::integer[]", names=", again")} WHERE {_IS_K}"""  # noqa: S608 - of constants of this file
 
 PARK = f"""\
-UPDATE outbox o SET due_at = 'infinity' FROM {_K.format(more="", names="")} WHERE {_IS_K}"""
+UPDATE outbox o SET due_at = 'infinity' FROM {_K.format(more="", names="")} WHERE {_IS_K}"""  # noqa: S608 - of constants of this file
 
 _OLDEST = """\
 UPDATE outbox o SET due_at = now()
 FROM unnest(%s::text[]) AS t(terminal_id) CROSS JOIN LATERAL (
     SELECT e.bucket, e.event_id FROM outbox e WHERE e.terminal_id = t.terminal_id {of_them}
     ORDER BY e.created_at, e.event_id LIMIT %s) AS k
-WHERE o.bucket = k.bucket AND o.event_id = k.event_id AND o.terminal_id = t.terminal_id AND o.due_at > now()"""
+WHERE o.bucket = k.bucket AND o.event_id = k.event_id AND o.terminal_id = t.terminal_id
+    AND o.due_at > now()"""
 
 WAKE = _OLDEST.format(of_them="")
 
@@ -38,7 +39,7 @@ UNPARK = _OLDEST.format(of_them="AND e.due_at = 'infinity'")
 
 CLEAR = f"""\
 DELETE FROM outbox o USING {_K.format(more="", names="")} WHERE {_IS_K}
-RETURNING o.terminal_id, o.kind, o.tries"""
+RETURNING o.terminal_id, o.kind, o.tries"""  # noqa: S608 - of constants of this file
 
 STATE = """\
 INSERT INTO terminal_state AS s

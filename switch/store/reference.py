@@ -37,6 +37,7 @@ class Reference(msgspec.Struct):
     merchant_no: dict[str, int]
     programme_of: dict[int, int]  # merchant_no → programme_no
     starts: dict[int, list[tuple[int, int]]]  # programme_no → (yyyymmddhhmmss, policy_no), newest first
+    soundboxes: dict[int, tuple[str, ...]] = {}  # merchant_no → terminals that are told of payments
     terms_known: dict[tuple[int, int, int, str], Terms] = {}
 
     def terms(self, programme_no: int, merchant_no: int, day: int, time: int, channel: str) -> Terms:
@@ -143,6 +144,12 @@ def load_reference(engine: Engine) -> Reference:
                 closed_day=day_of_date(m.closed) if m.closed else 0,
             )
             programme_of[m.merchant_no] = m.programme_no
+        soundboxes: dict[int, tuple[str, ...]] = {}
+        told = select(t.terminal.c.merchant_no, t.terminal.c.terminal_id).where(
+            t.terminal.c.notify, t.terminal.c.state == "active"
+        )
+        for number, terminal_id in connection.execute(told.order_by(t.terminal.c.terminal_id)):
+            soundboxes[number] = (*soundboxes.get(number, ()), terminal_id)
     return Reference(
         epoch=row.reference_epoch,
         simulation=row.simulation,
@@ -164,4 +171,5 @@ def load_reference(engine: Engine) -> Reference:
             )
             for programme_no in programmes
         },
+        soundboxes=soundboxes,
     )
