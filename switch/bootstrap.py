@@ -27,7 +27,7 @@ from switch.service.hsm_metrics import show_hsm
 from switch.service.keymarks import KeyMarks
 from switch.service.keyring import Keyring
 from switch.service.network import NetworkDesk
-from switch.service.vault import Vault
+from switch.service.vault import VaultKeeper
 from switch.settings import ConfigError, Settings
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine
 from switch.store.lookup import Lookup
@@ -60,7 +60,7 @@ async def _serve(settings: Settings) -> None:
         raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
     clock = open_clock(settings.clock.mode, settings.clock.file, simulation=reference.simulation)
     holder = ReferenceHolder(engine, reference)
-    vault = Vault.load(Path(settings.vault.key_file))
+    keeper = VaultKeeper(Path(settings.vault.key_file))
     address = conninfo(engine.url)
     hsm = HsmClient(
         settings.hsm.host,
@@ -75,7 +75,7 @@ async def _serve(settings: Settings) -> None:
     show_hsm(hsm)
     lookup = Lookup(address)
     marks = KeyMarks(lookup)
-    directory = Directory(lookup, vault, lambda: holder.current.epoch)
+    directory = Directory(lookup, keeper, lambda: holder.current.epoch)
     authorizer = Authorizer(
         address,
         holder,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import data, looking, serving
+from switch.cli import data, looking, serving, vault
 from switch.cli.runtime import CONFIG_VARIABLE, DEFAULT_CONFIG, exit_code_of
 
 app = typer.Typer(
@@ -67,7 +67,7 @@ app.add_typer(looking.wallet, name="wallet")
 app.add_typer(looking.payment, name="payment")
 app.add_typer(looking.merchant, name="merchant")
 app.add_typer(looking.card, name="card")
-app.add_typer(serving.vault, name="vault")
+app.add_typer(vault.vault, name="vault")
 app.add_typer(serving.clock, name="clock")
 
 

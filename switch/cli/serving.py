@@ -15,7 +15,6 @@ from switch.store.engine import stop_embedded
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 
-vault = typer.Typer(no_args_is_help=True, help="Keys that protect card numbers.")
 clock = typer.Typer(no_args_is_help=True, help="The simulated clock of a simulation.")
 
 
@@ -106,18 +105,6 @@ def check_config(context: typer.Context) -> None:
             load_tls(listener.tls)
     vaults.Vault.load(Path(settings.vault.key_file))
     show_json(effective(settings))
-
-
-@vault.command("new")
-def vault_new(file: Annotated[Path, typer.Argument(help="The key file to make; it must not exist.")]) -> None:
-    """Make a key file for card numbers, readable by you alone.
-
-    Keep a copy apart from the database's backups: without it no card can be found any more. Example:
-
-        dure-switch vault new var/vault.keys
-    """
-    vaults.new_key_file(file)
-    typer.echo(f"made {file} (mode 0600): name it in vault.key_file and keep a copy in a safe place")
 
 
 @clock.command("set")

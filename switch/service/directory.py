@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from switch.domain.payment import PaymentKey
 from switch.service import metrics
-from switch.service.vault import Vault
+from switch.service.vault import VaultKeeper
 from switch.store.lookup import CardRef, Lookup, TerminalRow
 
 CARDS_MAX = 500_000
@@ -23,9 +23,9 @@ RELOAD_AFTER_S = 1.0  # a terminal whose MAC fails is read again at most this of
 class Directory:
     """Finds cards by PAN and terminals by id."""
 
-    def __init__(self, lookup: Lookup, vault: Vault, epoch: Callable[[], int]) -> None:
+    def __init__(self, lookup: Lookup, keeper: VaultKeeper, epoch: Callable[[], int]) -> None:
         self._lookup = lookup
-        self._vault = vault
+        self._keeper = keeper
         self._epoch = epoch
         self._known_epoch = epoch()
         self._cards: dict[bytes, CardRef] = {}
@@ -36,17 +36,33 @@ class Directory:
         """The card of a PAN, or None. Raises LookupUnavailableError."""
         if self._epoch() != self._known_epoch:
             self._forget()
-        key = self._vault.pan_hmac(pan)
+        key = self._keeper.vault.pan_hmac(pan)
         known = self._cards.get(key)
         if known is not None:
             return known
         metrics.CARD_LOOKUPS.inc()
-        found = await self._lookup.card(key)
+        found = await self._found(key, pan)
+        if found is None and self._keeper.renew():  # the vault's keys are being rotated
+            self._cards.clear()
+            key = self._keeper.vault.pan_hmac(pan)
+            found = await self._found(key, pan)
         if found is not None:
             if len(self._cards) >= CARDS_MAX:
                 self._cards.clear()
             self._cards[key] = found
         return found
+
+    async def _found(self, key: bytes, pan: str) -> CardRef | None:
+        """The card in the books, by any version of the index.
+
+        Old versions are asked for first: a rotation adds the new before it takes the old, so that a card is
+        found whatever happens between the two questions.
+        """
+        older = self._keeper.vault.older_hmacs(pan)
+        if not older:
+            return await self._lookup.card(key)
+        answers = await asyncio.gather(*(self._lookup.card(one) for one in (*older, key)))
+        return next((one for one in reversed(answers) if one is not None), None)
 
     async def booked(self, key: PaymentKey) -> bool:
         """Whether a payment is stored under this key. Raises LookupUnavailableError."""
@@ -113,6 +129,7 @@ class Directory:
 
     def _forget(self) -> None:
         self._known_epoch = self._epoch()
+        self._keeper.renew()
         self._cards.clear()
         self._terminals.clear()
         self._reloaded_at.clear()

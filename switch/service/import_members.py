@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from switch.domain.payment import bucket_of
 from switch.service import import_rows as rows_of
@@ -11,6 +11,7 @@ from switch.service.import_books import Books, ImportReport, refuse_twice, repor
 from switch.service.import_files import Problems, Progress, no_progress, read_rows
 from switch.service.import_rows import CardRow, MemberRow
 from switch.service.vault import Vault, card_row_id
+from switch.service.vault_rotation import refuse_old_keys
 from switch.store import cards as card_store
 from switch.store.bulk import bump_epoch, lock_administration
 from switch.store.cards import CardAt, MemberAt, NewCard
@@ -68,9 +69,10 @@ def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = 
     keyed = [(row, vault.pan_hmac(row.pan)) for row in rows]
     with engine.begin() as connection:
         lock_administration(connection)
+        refuse_old_keys(connection, vault)
         books = Books(connection, problems)
         members = books.members(rows)
-        known = card_store.find_cards(connection, (key for _, key in keyed))
+        known = _known(connection, keyed, vault)
         placed: list[tuple[CardRow, bytes, MemberAt]] = []
         changed: list[CardAt] = []
         for row, key in keyed:
@@ -87,11 +89,19 @@ def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = 
         problems.raise_any()
         new = _sealed(placed, vault, card_store.last_card_numbers(connection, _wallets(placed)), progress)
         progress("writing", 0, len(new) + len(changed))
-        card_store.add_cards(connection, new)
+        card_store.add_cards(connection, new, [vault.older_hmacs(row.pan) for row, _, _ in placed])
         card_store.change_cards(connection, changed)
         if changed:
             bump_epoch(connection)  # switches keep in memory what a PIN is checked against
     return report("cards", path, len(rows), len(new), len(changed))
+
+
+def _known(connection: Connection, keyed: list[tuple[CardRow, bytes]], vault: Vault) -> dict[bytes, CardAt]:
+    """The cards that are known, by the newest HMAC of their number, whichever they are found by."""
+    known = card_store.find_cards(connection, (key for _, key in keyed))
+    older = {old: key for row, key in keyed if key not in known for old in vault.older_hmacs(row.pan)}
+    found = card_store.find_cards(connection, older)
+    return known | {older[old]: card for old, card in found.items()}
 
 
 def _wallets(placed: list[tuple[CardRow, bytes, MemberAt]]) -> list[tuple[int, int]]:

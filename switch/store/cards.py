@@ -1,6 +1,7 @@
 """Members, their wallets and cards: what imports and operators read and change."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -138,15 +139,21 @@ def last_card_numbers(connection: Connection, keys: Iterable[tuple[int, int]]) -
     return found
 
 
-def add_cards(connection: Connection, cards: Sequence[NewCard]) -> None:
-    """Store new cards and the index by which they are found."""
+def add_cards(
+    connection: Connection, cards: Sequence[NewCard], older: Sequence[Sequence[bytes]] = ()
+) -> None:
+    """Store new cards and the index by which they are found; `older` of each card while keys are rotated."""
     columns = NewCard.__struct_fields__
     copy_rows(connection, "card", columns, (msgspec.structs.astuple(new) for new in cards))
     copy_rows(
         connection,
         "card_index",
         ("pan_hmac", "bucket", "wallet_id", "card_no"),
-        ((new.pan_hmac, new.bucket, new.wallet_id, new.card_no) for new in cards),
+        (
+            (key, new.bucket, new.wallet_id, new.card_no)
+            for new, keys in zip(cards, older or repeat(()), strict=False)
+            for key in (new.pan_hmac, *keys)
+        ),
     )
 
 

@@ -61,15 +61,15 @@ def test_vault_round_trip_bound_to_its_row(tmp_path: Path) -> None:
 
 def test_pan_hmac_is_hmac_sha256() -> None:
     # RFC 4231, test case 2
-    vault = Vault(b"Jefe", {1: bytes(32)})
+    vault = Vault({1: b"Jefe"}, {1: bytes(32)})
     expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     assert vault.pan_hmac("what do ya want for nothing?").hex() == expected
     assert vault.pan_hmac("what do ya want for nothing?").hex() == expected
 
 
 def test_every_seal_version_opens_the_highest_seals(tmp_path: Path) -> None:
-    old = Vault(bytes(32), {1: b"1" * 32})
-    new = Vault(bytes(32), {1: b"1" * 32, 2: b"2" * 32})
+    old = Vault({1: bytes(32)}, {1: b"1" * 32})
+    new = Vault({1: bytes(32)}, {1: b"1" * 32, 2: b"2" * 32})
     version, box = old.seal(CANARY, b"row")
     assert new.open(version, box, b"row") == CANARY
     assert new.seal(CANARY, b"row")[0] == 2
@@ -92,7 +92,7 @@ def test_key_file_is_private_and_never_overwritten(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("index 1 " + "0" * 64 + "\n", "at least one `seal`"),
-        ("seal 1 " + "0" * 64 + "\n", "exactly one `index`"),
+        ("seal 1 " + "0" * 64 + "\n", "at least one `index`"),
         ("index 1 1234\n", ":1: must read"),
         (
             "index 1 " + "0" * 64 + "\nseal 1 " + "1" * 64 + "\nseal 1 " + "2" * 64 + "\n",
