@@ -151,12 +151,7 @@ def decode(payload: bytes) -> Message:
 
 def _walk(text: str) -> Message:
     """Decode field by field, and say what is wrong. Remembers good shapes."""
-    if len(text) > PAYLOAD_MAX or _HEAD(text) is None:
-        raise MessageError("not an ISO 8583:1987 message: no MTI and bitmap at its beginning")
-    mti = text[:_MTI_LENGTH]
-    if not is_request(mti) and mti not in MESSAGES:
-        raise MessageError("an MTI that asks for no answer")
-    start, present = _present(text)
+    mti, start, present = announced(text)
     found: dict[int, str] = {}
     lengths = ""
     position = start
@@ -169,15 +164,25 @@ def _walk(text: str) -> Message:
             lengths += written
         position += digits
         if not 0 <= length <= longest or position + length > len(text):
-            raise _refusal("its length does not fit", number, mti, found)
+            raise refused_field("its length does not fit", number, mti, found)
         found[number] = text[position : position + length]
         position += length
     if position != len(text):
-        raise _refusal("bytes after the last field", present[-1] if present else 1, mti, found)
+        raise refused_field("bytes after the last field", present[-1] if present else 1, mti, found)
     _check(mti, present, found)
     _remember(text[:start], start, present, lengths)
     mac = found.pop(MAC_SECONDARY, None) or found.pop(MAC_PRIMARY, None)
     return Message(mti, found, mac, len(text) - (MAC_LENGTH if mac else 0))
+
+
+def announced(text: str) -> tuple[str, int, list[int]]:
+    """The MTI, where the fields begin, and which they are. Raises MessageError when that is not legible."""
+    if len(text) > PAYLOAD_MAX or _HEAD(text) is None:
+        raise MessageError("not an ISO 8583:1987 message: no MTI and bitmap at its beginning")
+    mti = text[:_MTI_LENGTH]
+    if not is_request(mti) and mti not in MESSAGES:
+        raise MessageError("an MTI that asks for no answer")
+    return mti, *_present(text)
 
 
 def _present(text: str) -> tuple[int, list[int]]:
@@ -198,26 +203,26 @@ def _check(mti: str, present: list[int], found: dict[int, str]) -> None:
     fault = presence_fault(carries, fields, entry_of(found.get(22, "")))
     if fault is not None:
         reason = "not part of this message" if fault in fields else "missing"
-        raise _refusal(reason, fault, mti, found)
+        raise refused_field(reason, fault, mti, found)
     if MAC_PRIMARY in fields and present[-1] != MAC_PRIMARY:
-        raise _refusal("the MAC must be the last field", MAC_PRIMARY, mti, found)
+        raise refused_field("the MAC must be the last field", MAC_PRIMARY, mti, found)
     for number, value in found.items():
         if _CONTENT[number](value) is None:
             code = _code_of_unknown(value) if number == 3 else CODE_FORMAT
-            raise _refusal(f"not a valid {FIELDS[number].name}", number, mti, found, code)
+            raise refused_field(f"not a valid {FIELDS[number].name}", number, mti, found, code)
 
 
 def _carries(mti: str, found: dict[int, str]) -> Carries:
     variants = MESSAGES.get(mti)
     if variants is None:
-        raise _refusal("unknown message type", _MTI_FIELD, mti, found)
+        raise refused_field("unknown message type", _MTI_FIELD, mti, found)
     carries = variants.get(None) or variants.get(found.get(3, ""))
     if carries is not None:
         return carries
     kind = found.get(3)
     if kind is None:
-        raise _refusal("missing", 3, mti, found)
-    raise _refusal("not a processing code of this switch", 3, mti, found, _code_of_unknown(kind))
+        raise refused_field("missing", 3, mti, found)
+    raise refused_field("not a processing code of this switch", 3, mti, found, _code_of_unknown(kind))
 
 
 def _code_of_unknown(processing_code: str) -> str:
@@ -226,9 +231,10 @@ def _code_of_unknown(processing_code: str) -> str:
     return CODE_INVALID_TRANSACTION if legible else CODE_FORMAT
 
 
-def _refusal(
+def refused_field(
     reason: str, field: int, mti: str, found: dict[int, str], code: str = CODE_FORMAT
 ) -> MessageError:
+    """What to raise: with an answer for a request, and in it what of `found` is well-formed and echoed."""
     echo: dict[int, str] = {
         n: found[n] for n in ECHO_FIELDS if n in found and _CONTENT[n](found[n]) is not None
     }
@@ -297,7 +303,7 @@ def _compile(head: str, present: list[int], lengths: str) -> Callable[[str], re.
     return re.compile("".join(parts)).fullmatch
 
 
-class _Layout(msgspec.Struct):
+class Layout(msgspec.Struct):
     """How to write one MTI with one set of fields: their order, and a template for each set of lengths."""
 
     numbers: tuple[int, ...]
@@ -306,7 +312,7 @@ class _Layout(msgspec.Struct):
     templates: dict[tuple[int, ...], str]
 
 
-_layouts: dict[tuple[str, bool, tuple[int, ...]], _Layout] = {}
+_layouts: dict[tuple[str, bool, tuple[int, ...]], Layout] = {}
 _TEMPLATES_MAX: Final = 1024
 
 
@@ -329,7 +335,7 @@ def _encode(mti: str, fields: dict[int, str], *, mac: bool) -> bytes:
     if layout is None:
         if len(_layouts) >= _SHAPES_MAX:
             _layouts.clear()
-        layout = _layouts[key] = _layout(mti, fields, mac=mac)
+        layout = _layouts[key] = layout_of(mti, fields, mac=mac)
     values = layout.values(fields)
     lengths = tuple(map(len, values))
     template = layout.templates.get(lengths)
@@ -343,7 +349,8 @@ def _encode(mti: str, fields: dict[int, str], *, mac: bool) -> bytes:
     return text.encode("ascii")
 
 
-def _layout(mti: str, fields: dict[int, str], *, mac: bool) -> _Layout:
+def layout_of(mti: str, fields: dict[int, str], *, mac: bool) -> Layout:
+    """How these fields are written; raises ValueError naming one that the encoder does not take."""
     numbers = tuple(sorted(fields))
     for number in numbers:
         if number not in FIELDS or number in (MAC_PRIMARY, MAC_SECONDARY):
@@ -356,21 +363,27 @@ def _layout(mti: str, fields: dict[int, str], *, mac: bool) -> _Layout:
     bits = sum(1 << (width - n) for n in (*numbers, *last)) | (1 << 127 if wide else 0)
     if len(numbers) == 1:
         only = numbers[0]
-        return _Layout(numbers, lambda given: (given[only],), f"{mti}{bits:0{width // 4}X}", {})
+        return Layout(numbers, lambda given: (given[only],), f"{mti}{bits:0{width // 4}X}", {})
     if not numbers:
-        return _Layout(numbers, lambda _: (), f"{mti}{bits:0{width // 4}X}", {})
-    return _Layout(numbers, itemgetter(*numbers), f"{mti}{bits:0{width // 4}X}", {})
+        return Layout(numbers, lambda _: (), f"{mti}{bits:0{width // 4}X}", {})
+    return Layout(numbers, itemgetter(*numbers), f"{mti}{bits:0{width // 4}X}", {})
 
 
-def _template(layout: _Layout, lengths: tuple[int, ...]) -> str:
+def _template(layout: Layout, lengths: tuple[int, ...]) -> str:
     parts = [layout.head]
     for number, length in zip(layout.numbers, lengths, strict=True):
-        field = FIELDS[number]
-        if not field.length_digits and length != field.length:
-            raise ValueError(f"field {number} has {length} characters, its length is {field.length}")
-        if field.length_digits and not field.length_min <= length <= field.length:
-            raise ValueError(
-                f"field {number} has {length} characters, limits {field.length_min}..{field.length}"
-            )
+        field = field_of_length(number, length)
         parts.append(f"{length:0{field.length_digits}d}%s" if field.length_digits else "%s")
     return "".join(parts)
+
+
+def field_of_length(number: int, length: int) -> Field:
+    """The field, which may have that many characters; raises ValueError when it may not."""
+    field = FIELDS[number]
+    if not field.length_digits and length != field.length:
+        raise ValueError(f"field {number} has {length} characters, its length is {field.length}")
+    if field.length_digits and not field.length_min <= length <= field.length:
+        raise ValueError(f"field {number} has {length} characters, limits {field.length_min}..{field.length}")
+    if length % field.step:
+        raise ValueError(f"field {number} has {length} characters, it has whole bytes of {field.step}")
+    return field

@@ -4,6 +4,7 @@ DE48 is a row of items: tag of 2 characters, length of 3 digits, value. DE54 is 
 after ISO 8583:1987: account type, amount type, currency, sign C or D, 12 digits.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -11,16 +12,54 @@ import msgspec
 from switch.wire.spec import CURRENCY_WON
 
 TAG_CASHBACK: Final = "CB"  # won granted by this payment, decimal
-TAG_PIN_KEY: Final = "TP"  # session PIN key under the terminal master key, X9.17
+TAG_PIN_KEY: Final = "TP"  # session PIN key under the terminal master key: a TR-31 block, or X9.17
 TAG_MAC_KEY: Final = "TM"  # session MAC key, likewise
 TAG_PIN_KEY_CHECK: Final = "KP"  # check values, 6 hex characters
 TAG_MAC_KEY_CHECK: Final = "KM"
+TAG_KEYS_UNTIL: Final = "KX"  # end of validity of the session keys, yyyymmddhhmmss, UTC
+
 TAG_CHANNEL: Final = "CH"
 TAG_ORDER: Final = "OR"
-REQUEST_TAGS: Final = frozenset({TAG_CHANNEL, TAG_ORDER})
+TAG_BATCH: Final = "BN"  # batch number, 1 to 999999
+TAG_PARTIAL: Final = "PA"  # "1": this terminal takes partial approvals
+TAG_CVV2: Final = "CV"
+TAG_KEY_SERIAL: Final = "KS"  # key serial number of a DUKPT terminal, hex: 10 bytes TDES, 12 AES
+TAG_PIN_FORMAT: Final = "PF"  # ISO 9564 PIN block format
+TAG_PIN_BLOCK: Final = "PB"  # format 4, 16 bytes in hex, instead of DE52
+TAG_LAST: Final = "LB"  # "1": the last detail of a batch
 
 CHANNELS: Final = frozenset({"pos", "online", "delivery", "mall"})
 CHANNEL_DEFAULT: Final = "pos"
+PIN_FORMAT_DEFAULT: Final = "0"
+
+_REQUEST_CONTENT: Final = {
+    TAG_CHANNEL: "|".join(sorted(CHANNELS)),
+    TAG_ORDER: ".*",
+    TAG_BATCH: "(?=.{1,6}$)0*[1-9][0-9]*",
+    TAG_PARTIAL: "1",
+    TAG_CVV2: "[0-9]{3}",
+    TAG_KEY_SERIAL: "[0-9A-F]{20}|[0-9A-F]{24}",
+    TAG_PIN_FORMAT: "[034]",
+    TAG_PIN_BLOCK: "[0-9A-F]{32}",
+    TAG_LAST: "1",
+}
+_REQUEST_MATCH: Final = {tag: re.compile(content).fullmatch for tag, content in _REQUEST_CONTENT.items()}
+SENSITIVE_TAGS: Final = frozenset({TAG_CVV2, TAG_PIN_BLOCK, TAG_KEY_SERIAL, TAG_PIN_KEY, TAG_MAC_KEY})
+"""Never shown, logged or stored."""
+
+_ANY: Final = frozenset({TAG_BATCH, TAG_KEY_SERIAL})
+_ASKED: Final = _ANY | {TAG_CHANNEL, TAG_ORDER, TAG_PARTIAL, TAG_CVV2, TAG_PIN_FORMAT, TAG_PIN_BLOCK}
+TAGS_OF: Final[dict[str, frozenset[str]]] = {
+    "010": _ASKED,
+    "020": _ASKED,
+    "022": _ANY | {TAG_CHANNEL, TAG_ORDER},
+    "032": _ANY | {TAG_LAST},
+    "040": _ANY,
+    "042": _ANY,
+    "050": _ANY,
+    "080": frozenset({TAG_KEY_SERIAL}),
+}
+"""Which tags a request may carry, by the first three digits of its MTI."""
 
 ACCOUNT_DEFAULT: Final = "00"
 AMOUNT_LEDGER: Final = "01"
@@ -65,6 +104,18 @@ def encode_private(items: dict[str, str]) -> str:
         if len(tag) != 2 or not (tag.isascii() and tag.isalnum()) or len(value) > _VALUE_MAX:
             raise PrivateDataError("a tag has 2 letters or digits, a value at most 999 characters")
     return "".join([f"{tag}{len(value):03d}{value}" for tag, value in items.items()])
+
+
+def decode_request_private(mti: str, text: str) -> dict[str, str]:
+    """The items of a request's DE48. Raises PrivateDataError also on a tag or value of no such request."""
+    items = decode_private(text)
+    allowed = TAGS_OF[mti[:3]]
+    for tag, value in items.items():
+        if tag not in allowed:
+            raise PrivateDataError("a tag that this request does not carry")
+        if _REQUEST_MATCH[tag](value) is None:
+            raise PrivateDataError(f"not a value of tag {tag}")
+    return items
 
 
 class Balances(msgspec.Struct, frozen=True, gc=False):

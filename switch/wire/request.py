@@ -1,65 +1,71 @@
-"""What a terminal asks for, typed, and the fields of the answer.
+"""What a terminal asks for, typed.
 
-A `Payment`, `Reversal` or `Network` is a view of one decoded message; nothing in it has been checked against
-the books. Printing one shows neither card nor PIN block.
+A `Payment`, `Reversal`, `Network`, `BatchClose` or `BatchDetail` is a view of one decoded message; nothing in
+it has been checked against the books. Printing one shows neither card nor PIN block.
 """
 
 from typing import Final
 
 import msgspec
 
-from switch.wire.message import CODE_FORMAT, Message, MessageError
+from switch.wire.batch import BatchClose, BatchDetail, close_reply, parse_close, parse_detail
+from switch.wire.elements import OriginalData, original_of, private_of, refusal, track2_of
+from switch.wire.emv import IccError, parse_icc
+from switch.wire.message import Message, MessageError
+from switch.wire.presence import entry_of
 from switch.wire.private import (
     CHANNEL_DEFAULT,
-    CHANNELS,
-    REQUEST_TAGS,
+    PIN_FORMAT_DEFAULT,
+    TAG_BATCH,
     TAG_CHANNEL,
+    TAG_CVV2,
+    TAG_KEY_SERIAL,
     TAG_ORDER,
-    Balances,
-    PrivateDataError,
-    decode_private,
-    encode_balances,
-    encode_private,
+    TAG_PARTIAL,
+    TAG_PIN_BLOCK,
+    TAG_PIN_FORMAT,
 )
 from switch.wire.redact import mask_pan
-from switch.wire.spec import ECHO_FIELDS, NETWORK_FUNCTIONS, PROCESSING_CODES, is_request, reply_mti
+from switch.wire.reply import error_fields, reply_fields
+from switch.wire.spec import NETWORK_FUNCTIONS, PROCESSING_CODES, reply_mti
 
 __all__ = [
+    "BatchClose",
+    "BatchDetail",
     "Network",
     "OriginalData",
     "Payment",
     "Request",
     "Reversal",
+    "close_reply",
     "error_fields",
     "parse_request",
     "reply_fields",
     "reply_mti",
 ]
 
-_REPLY_ECHO: Final = (3, 4, 7, 11, 12, 13, 37, 41, 42, 49, 70)
+_PREAUTH: Final = "010"
+_ADVICE: Final = "022"
+_HOLDS: Final = frozenset({_PREAUTH})
+_PAID: Final = frozenset({"020", _ADVICE})
+_MONEY: Final = _HOLDS | _PAID
+_ORIGINALS: Final[dict[str, frozenset[str]]] = {
+    "preauth": _HOLDS,
+    "purchase": _HOLDS,  # only an advice names one: the hold that it completes
+    "refund": _PAID,
+    "void": _MONEY,
+}
+"""Which messages the DE90 of a kind of payment may name, by the first three digits of their MTI."""
 
-
-class OriginalData(msgspec.Struct, frozen=True, gc=False):
-    """DE90:
-
-    which message is meant. Any part may be zero, which is "not known" (ISO 8583:1987, data element 90).
-    """
-
-    mti: str
-    stan: int
-    transmission: str  # the original's DE7
-    acquirer: str  # without leading zeros, "" when not given
-    forwarder: str
-
-    def encode(self) -> str:
-        """The 42 digits."""
-        return (
-            f"{self.mti}{self.stan:06d}{self.transmission}{self.acquirer.zfill(11)}{self.forwarder.zfill(11)}"
-        )
+_NO_PRIVATE: Final[dict[str, str]] = {}
 
 
 class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """0200, 0201: kind is purchase, refund, topup or inquiry; amount in won, 0 for an inquiry."""
+    """0100, 0200, 0220 and their repeats.
+
+    Kind is preauth, purchase, refund, topup, inquiry or void; amount in won, 0 for an inquiry. An advice
+    (0220) tells of a purchase made already: the completion of the hold that `original` names, else offline.
+    """
 
     kind: str
     repeat: bool
@@ -75,14 +81,30 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     rrn: str | None
     terminal_id: str  # 8 characters as they came
     merchant_id: str  # DE42 without the blanks at its end
-    pin_block: str | None  # 16 hex characters, under the terminal's session key
+    pin_block: str | None  # under the terminal's session key: 16 hex characters, 32 in format 4
     channel: str
     order_id: str | None
     original: OriginalData | None
+    advice: bool = False
+    approval: str | None = None  # of an advice: DE38 of who approved it
+    track2: str | None = None  # of a stripe, DE35
+    cvv2: str | None = None
+    psn: str | None = None  # card sequence number, DE23
+    icc: str | None = None  # DE55 in hex: well-formed, no tag twice
+    ksn: str | None = None
+    pin_format: str = PIN_FORMAT_DEFAULT  # ISO 9564: "0", "3" or "4"
+    partial_ok: bool = False
+    batch_no: int = 0  # 0 none
+
+    @property
+    def entry(self) -> str:
+        """How the card was read: keyed, stripe, qr, chip, contactless or ecommerce."""
+        return entry_of(self.entry_mode) or ""
 
     def __repr__(self) -> str:
         return (
-            f"Payment({self.kind}{', repeat' if self.repeat else ''}, {mask_pan(self.pan)}, "
+            f"Payment({self.kind}{', advice' if self.advice else ''}{', repeat' if self.repeat else ''}, "
+            f"{mask_pan(self.pan)}, "
             f"{self.amount} won, terminal={self.terminal_id!r}, stan={self.stan:06d}, "
             f"at={self.local_mmdd:04d}/{self.local_time:06d})"
         )
@@ -91,7 +113,8 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Reversal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """0400 (advice False), 0420 (advice True) and their repeats.
 
-    Kind, amount, local time and date are the original's.
+    Kind, amount, local time and date are the original's; a hold's kind is preauth where DE90 names its MTI.
+    `replacement` is what shall remain of it, won, instead of nothing (DE95).
     """
 
     kind: str
@@ -108,6 +131,9 @@ class Reversal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     terminal_id: str
     merchant_id: str
     original: OriginalData
+    replacement: int | None = None
+    ksn: str | None = None
+    batch_no: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -117,7 +143,7 @@ class Reversal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Network(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """0800, 0801: function is sign_on, sign_off, key_exchange or echo."""
+    """0800, 0801: function is sign_on, sign_off, key_exchange, cutover or echo."""
 
     function: str
     repeat: bool
@@ -127,36 +153,46 @@ class Network(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     local_mmdd: int
     rrn: str | None
     terminal_id: str
+    ksn: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Network({self.function}, terminal={self.terminal_id!r}, stan={self.stan:06d})"
 
 
-Request = Payment | Reversal | Network
+Request = Payment | Reversal | Network | BatchClose | BatchDetail
 
 
 def parse_request(message: Message) -> Request:
     """The typed view of a decoded request.
 
     Raises MessageError: with `mti` None when the message asks for no answer, else naming the field (4 an
-    inquiry with an amount, 48 private data that cannot be read).
+    inquiry with an amount, 35 another card's track, 48 private data that cannot be read, 55 chip data that
+    cannot be, 90 an original of the wrong kind, 97 a wrong sum).
     """
     match message.mti[:3]:
-        case "020":
+        case "020" | "010" | "022":
             return _payment(message)
         case "040" | "042":
             return _reversal(message)
         case "080":
             return _network(message)
+        case "050":
+            return parse_close(message)
+        case "032":
+            return parse_detail(message)
     raise MessageError("a message that asks for no answer")
 
 
 def _payment(message: Message) -> Payment:
     fields = message.fields
     get = fields.get
-    kind = PROCESSING_CODES[fields[3]]
+    family = message.mti[:3]
+    kind = "preauth" if family == _PREAUTH else PROCESSING_CODES[fields[3]]
     amount = int(get(4, "0"))
     if amount and kind == "inquiry":
-        raise _refusal("an inquiry has no amount", 4, message)
-    private = _private(message) if 48 in fields else None
-    return Payment(
+        raise refusal("an inquiry has no amount", 4, message)
+    private = private_of(message) if 48 in fields else _NO_PRIVATE
+    payment = Payment(
         kind=kind,
         repeat=message.mti[3] == "1",
         pan=fields[2],
@@ -172,16 +208,58 @@ def _payment(message: Message) -> Payment:
         terminal_id=fields[41],
         merchant_id=fields[42].rstrip(" "),
         pin_block=get(52),
-        channel=CHANNEL_DEFAULT if private is None else private.get(TAG_CHANNEL, CHANNEL_DEFAULT),
-        order_id=None if private is None else private.get(TAG_ORDER),
-        original=_original(fields[90]) if 90 in fields else None,
+        channel=private.get(TAG_CHANNEL, CHANNEL_DEFAULT),
+        order_id=private.get(TAG_ORDER),
+        original=original_of(message, _ORIGINALS[kind]) if 90 in fields else None,
+        advice=family == _ADVICE,
+        batch_no=int(private.get(TAG_BATCH, "0")),
+    )
+    if 35 in fields or 55 in fields or not private.keys() <= _PLAIN_TAGS or 23 in fields or 38 in fields:
+        return _with_proofs(message, payment, private)
+    return payment
+
+
+_ENTRIES_WITH_CVV2: Final = frozenset({"keyed", "ecommerce"})
+_PLAIN_TAGS: Final = frozenset({TAG_CHANNEL, TAG_ORDER, TAG_BATCH})
+
+
+def _with_proofs(message: Message, payment: Payment, private: dict[str, str]) -> Payment:
+    """The payment with what its card and terminal bring beyond the plain one."""
+    fields = message.fields
+    stripe = payment.entry == "stripe"
+    track = track2_of(message) if 35 in fields else None
+    if 55 in fields:
+        try:
+            parse_icc(fields[55])
+        except IccError as error:
+            raise refusal(str(error), 55, message) from None
+    pin_format = private.get(TAG_PIN_FORMAT, PIN_FORMAT_DEFAULT)
+    block = private.get(TAG_PIN_BLOCK)
+    if (pin_format == "4" and 52 in fields) or (block is not None and pin_format != "4"):
+        raise refusal("a PIN block of format 4 stands in PB, another in field 52", 48, message)
+    if TAG_CVV2 in private and payment.entry not in _ENTRIES_WITH_CVV2:
+        raise refusal("a card that was read has no CVV2", 48, message)
+    return msgspec.structs.replace(
+        payment,
+        expiry=payment.expiry if track is None else track.expiry,
+        approval=fields.get(38),
+        pin_block=payment.pin_block if block is None else block,
+        track2=fields[35] if track is not None and stripe else None,
+        cvv2=private.get(TAG_CVV2),
+        psn=fields.get(23),
+        icc=fields.get(55),
+        ksn=private.get(TAG_KEY_SERIAL),
+        pin_format=pin_format,
+        partial_ok=TAG_PARTIAL in private,
     )
 
 
 def _reversal(message: Message) -> Reversal:
     fields = message.fields
+    private = private_of(message) if 48 in fields else _NO_PRIVATE
+    original = original_of(message, _MONEY)
     return Reversal(
-        kind=PROCESSING_CODES[fields[3]],
+        kind="preauth" if original.family == _PREAUTH else PROCESSING_CODES[fields[3]],
         advice=message.mti[2] == "2",
         repeat=message.mti[3] == "1",
         pan=fields[2],
@@ -194,7 +272,10 @@ def _reversal(message: Message) -> Reversal:
         rrn=fields.get(37),
         terminal_id=fields[41],
         merchant_id=fields[42].rstrip(" "),
-        original=_original(fields[90]),
+        original=original,
+        replacement=int(fields[95][:12]) if 95 in fields else None,
+        ksn=private.get(TAG_KEY_SERIAL),
+        batch_no=int(private.get(TAG_BATCH, "0")),
     )
 
 
@@ -209,73 +290,5 @@ def _network(message: Message) -> Network:
         local_mmdd=int(fields[13]),
         rrn=fields.get(37),
         terminal_id=fields[41],
+        ksn=private_of(message).get(TAG_KEY_SERIAL) if 48 in fields else None,
     )
-
-
-def _original(text: str) -> OriginalData:
-    return OriginalData(
-        text[:4], int(text[4:10]), text[10:20], text[20:31].lstrip("0"), text[31:42].lstrip("0")
-    )
-
-
-def _private(message: Message) -> dict[str, str]:
-    try:
-        items = decode_private(message.fields[48])
-    except PrivateDataError as error:
-        raise _refusal(str(error), 48, message) from None
-    if not items.keys() <= REQUEST_TAGS:
-        raise _refusal("a tag that no request carries", 48, message)
-    if items.get(TAG_CHANNEL, CHANNEL_DEFAULT) not in CHANNELS:
-        raise _refusal("not a channel", 48, message)
-    return items
-
-
-def _refusal(reason: str, field: int, message: Message) -> MessageError:
-    echo: dict[int, str] = {n: message.fields[n] for n in ECHO_FIELDS if n in message.fields}
-    return MessageError(reason, field=field, mti=message.mti, echo=echo)
-
-
-def reply_fields(
-    message: Message,
-    *,
-    code: str,
-    rrn: str | None = None,
-    business_mmdd: str | None = None,
-    approval: str | None = None,
-    private: dict[str, str] | None = None,
-    balances: Balances | None = None,
-) -> dict[int, str]:
-    """The fields that answer `message` with `code` (DE39).
-
-    Its DE7, 11, 12, 13, 37, 41, 42 come back unchanged. `rrn` is used only when the request brought none.
-    `approval` is DE38 (6 characters), `business_mmdd` DE15.
-    Raises PrivateDataError when `private` or `balances` do not fit.
-    """
-    given = message.fields
-    fields: dict[int, str] = {number: given[number] for number in _REPLY_ECHO if number in given}
-    fields[39] = code
-    if rrn is not None and 37 not in fields:
-        fields[37] = rrn
-    if business_mmdd is not None:
-        fields[15] = business_mmdd
-    if approval is not None:
-        fields[38] = approval
-    if private:
-        fields[48] = encode_private(private)
-    if balances is not None:
-        fields[54] = encode_balances(balances)
-    return fields
-
-
-def error_fields(error: MessageError) -> dict[int, str]:
-    """The fields that answer a refused message: its echo, DE39, and with code 30 the field's number in DE44.
-
-    Raises ValueError when the message was not legible: then there is nothing to answer, the connection is
-    closed.
-    """
-    if error.mti is None or not is_request(error.mti):
-        raise ValueError("an illegible message is not answered")
-    fields = {**error.echo, 39: error.code}
-    if error.code == CODE_FORMAT:
-        fields[44] = f"{error.field or 0:03d}"
-    return fields

@@ -1,0 +1,118 @@
+"""A terminal's batch: what two sides count, and where they differ.
+
+Debits are payments (at once, offline, completions), credits are refunds and voids, all by the approved
+amount. Both are counted in full, and what reversals took back of them beside it. A payment that never got
+its answer and was reversed stands in the books on both sides of that line and at the terminal on neither:
+so two sides agree when counts and won less the reversed agree, for debits and for credits.
+
+A pre-authorisation moves no merchant's money, nor does the void of one; top-ups and inquiries likewise.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from switch.domain.payment import Kind
+
+DEBITS = frozenset({Kind.PURCHASE})
+CREDITS = frozenset({Kind.REFUND, Kind.VOID})
+WORST = 1_000
+"""Differences kept of one batch, at most; their number is always true."""
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts and won of a batch (ISO 8583 DE74 to 77 and 86 to 89), none negative."""
+
+    credits: int = 0
+    credit_won: int = 0
+    credits_reversed: int = 0
+    credit_reversed_won: int = 0
+    debits: int = 0
+    debit_won: int = 0
+    debits_reversed: int = 0
+    debit_reversed_won: int = 0
+
+    @property
+    def net(self) -> int:
+        """Credits less debits, won: what goes back to cards when positive (DE97, C), else what was paid."""
+        return self.credit_won - self.credit_reversed_won - self.debit_won + self.debit_reversed_won
+
+    def agrees_with(self, other: "Totals") -> bool:
+        """Whether both sides have the same payments and refunds standing, by number and by won."""
+        return self.standing == other.standing
+
+    @property
+    def standing(self) -> tuple[int, int, int, int]:
+        """What reversals have left: credits, their won, debits, their won."""
+        return (
+            self.credits - self.credits_reversed,
+            self.credit_won - self.credit_reversed_won,
+            self.debits - self.debits_reversed,
+            self.debit_won - self.debit_reversed_won,
+        )
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One payment, refund or void of a batch: STAN and DE7 of its message, won approved and taken back."""
+
+    kind: int
+    stan: int
+    transmission: str
+    approved: int
+    reversed_won: int = 0
+
+    @property
+    def standing(self) -> int:
+        """Won that reversals have left of it."""
+        return self.approved - self.reversed_won
+
+
+class Difference(msgspec.Struct, frozen=True, gc=False):
+    """One record on which two sides differ; `what` is host_lacks, terminal_lacks or amount_differs."""
+
+    what: str
+    kind: int
+    stan: int
+    transmission: str
+    host_won: int
+    terminal_won: int
+
+
+def totals_of(records: Iterable[Record]) -> Totals:
+    """The totals of a batch with these records. A payment taken back in several steps is one reversed."""
+    counts = {True: [0, 0, 0, 0], False: [0, 0, 0, 0]}  # debits?: number, won, reversed, won reversed
+    for record in records:
+        sums = counts[record.kind in DEBITS]
+        sums[0] += 1
+        sums[1] += record.approved
+        sums[2] += record.reversed_won > 0
+        sums[3] += record.reversed_won
+    debit, credit = counts[True], counts[False]
+    return Totals(
+        credits=credit[0],
+        credit_won=credit[1],
+        credits_reversed=credit[2],
+        credit_reversed_won=credit[3],
+        debits=debit[0],
+        debit_won=debit[1],
+        debits_reversed=debit[2],
+        debit_reversed_won=debit[3],
+    )
+
+
+def differences(host: Iterable[Record], terminal: Iterable[Record]) -> list[Difference]:
+    """Where two sides differ in what stands of a record; one of which nothing stands need not be there."""
+    ours = {(one.kind, one.stan, one.transmission): one.standing for one in host}
+    theirs = {(one.kind, one.stan, one.transmission): one.standing for one in terminal}
+    found: list[Difference] = []
+    for key in sorted(ours.keys() | theirs.keys(), key=lambda key: (key[2], key[1], key[0])):
+        have, told = ours.get(key, 0), theirs.get(key, 0)
+        if have == told:
+            continue
+        what = "amount_differs"
+        if key not in ours:
+            what = "host_lacks"
+        elif key not in theirs:
+            what = "terminal_lacks"
+        found.append(Difference(what, *key, have, told))
+    return found
