@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Final, cast
 
-from switch.wire.framing import FrameError, Framer, frame
-from switch.wire.message import MessageError, decode
+import msgspec
+
+from switch.wire.dialect import CODECS
+from switch.wire.framing import FrameError, Framer, frame, reply_tpdu, split_tpdu
+from switch.wire.message import MessageError
 from switch.wire.session import Pending, match_key
+from switch.wire.spec import PAYLOAD_MAX
 from terminal_sim.terminal import Reply, Terminal, TerminalError
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -31,6 +35,19 @@ class ConnectionLostError(Exception):
     """The connection ended before the reply. Whether the payment was made is not known."""
 
 
+class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a line speaks: as the switch's listener at its other end is configured.
+
+    `tpdu` is what stands before every message, 5 bytes, b"" for none; answers must carry it swapped.
+    """
+
+    dialect: str = "ascii"
+    inclusive: bool = False
+    tpdu: bytes = b""
+    tls: ssl.SSLContext | None = None
+
+
+PLAIN: Final = LineSettings()
 Outcome = Reply | ReplyTimeoutError | ConnectionLostError | TerminalError
 Done = Callable[[Outcome], None]
 
@@ -38,10 +55,14 @@ Done = Callable[[Outcome], None]
 class TerminalConnection(asyncio.Protocol):
     """Open with `await TerminalConnection.open(host, port)`; close with `await close()`."""
 
-    def __init__(self, *, in_flight_max: int = IN_FLIGHT_MAX) -> None:
+    def __init__(self, *, settings: LineSettings = PLAIN, in_flight_max: int = IN_FLIGHT_MAX) -> None:
         self.in_flight_max = in_flight_max
+        self.settings = settings
         self.unmatched = 0  # replies nobody waited for (any more)
-        self._framer = Framer()
+        self._decode = CODECS[settings.dialect].decode
+        self._framer = Framer(
+            PAYLOAD_MAX + len(settings.tpdu), inclusive=settings.inclusive, tpdu=bool(settings.tpdu)
+        )
         self._pending: Pending[tuple[Terminal, Done]] = Pending(in_flight_max)
         self._outgoing: list[bytes] = []
         self._loop = asyncio.get_running_loop()
@@ -56,14 +77,14 @@ class TerminalConnection(asyncio.Protocol):
         port: int,
         *,
         timeout_s: float = CONNECT_TIMEOUT_S,
-        tls: ssl.SSLContext | None = None,
+        settings: LineSettings = PLAIN,
         in_flight_max: int = IN_FLIGHT_MAX,
     ) -> "TerminalConnection":
         """Raises OSError or TimeoutError when nobody answers there."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout_s):
             _, connection = await loop.create_connection(
-                lambda: cls(in_flight_max=in_flight_max), host, port, ssl=tls
+                lambda: cls(settings=settings, in_flight_max=in_flight_max), host, port, ssl=settings.tls
             )
         return connection
 
@@ -89,7 +110,7 @@ class TerminalConnection(asyncio.Protocol):
         """
         if key is None:
             try:
-                message = decode(payload)
+                message = self._decode(payload)
             except MessageError:
                 raise ValueError(
                     "the payload is malformed: give the key its reply will be known by"
@@ -117,9 +138,13 @@ class TerminalConnection(asyncio.Protocol):
             done(ConnectionLostError("the connection is closed"))
             return
         self._pending.expect(key, time.monotonic() + timeout_s, (terminal, done))
-        self.send_raw(frame(payload))
+        self.send_raw(self.framed(payload))
         if self._sweep_timer is None:
             self._sweep_timer = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    def framed(self, payload: bytes) -> bytes:
+        """The payload as it goes over this line."""
+        return frame(payload, self.settings.inclusive, self.settings.tpdu)
 
     def send_raw(self, data: bytes) -> None:
         """Puts bytes on the wire as they are: half frames, lying lengths, anything."""
@@ -173,8 +198,13 @@ class TerminalConnection(asyncio.Protocol):
             self._received(payload)
 
     def _received(self, payload: bytes) -> None:
+        if self.settings.tpdu:
+            tpdu, payload = split_tpdu(payload)
+            if tpdu != reply_tpdu(self.settings.tpdu):
+                self.abort()
+                return
         try:
-            message = decode(payload)
+            message = self._decode(payload)
         except MessageError:
             self.abort()
             return

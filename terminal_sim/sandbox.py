@@ -7,82 +7,26 @@ for every file.
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
+import ssl
 import tempfile
-import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, Self
 
-from hsm_sim.crypto.lmk import TEST_LMK, KeyRefused
-from hsm_sim.crypto.pinblock import account_part
-from hsm_sim.crypto.pvv import pin_verification_value
-from hsm_sim.crypto.tdes import Tdes, odd_parity
 from terminal_sim.clock import set_clock
+from terminal_sim.pki import client_context, make_pki
 from terminal_sim.processes import Finished, ProgramError, Server, run_command
 from terminal_sim.sandbox_commands import Commands
+from terminal_sim.sandbox_files import PKI_FOLDER, issuer_keys, settlement_toml, switch_toml
+from terminal_sim.scenario import Line
 
-PVK_TYPE: Final = "002"
-PVKI: Final = "1"
+TERMINALS: Final = "T*"  # ids of a scenario's terminals begin so
 DATABASE_STOP_S: Final = 15.0
 _SERVER_LEFTOVERS: Final = ("postmaster.pid", ".handle_pids.json", ".handle_pids.json.lock", "log")
-
-_SWITCH_TOML: Final = """\
-# Written by dure-terminal-sim for a simulation; nothing in it guards real money.
-[database]
-url = "embedded:db"
-size = "small"
-
-[[listener]]
-host = "127.0.0.1"
-port = 0
-connections_max = 100
-in_flight_max = 1024
-
-[hsm]
-host = "127.0.0.1"
-port = {hsm_port}
-timeout_s = 5.0
-
-[keys]
-session_hours = 8760
-pvk = "{pvk}"
-
-[vault]
-key_file = "vault.key"
-
-[clock]
-mode = "simulated"
-file = "clock"
-
-[metrics]
-port = 0
-
-[log]
-level = "warning"
-"""
-
-_SETTLEMENT_TOML: Final = """\
-# Written by dure-terminal-sim for a simulation.
-[database]
-url = "embedded:db"
-
-[clock]
-mode = "simulated"
-file = "clock"
-
-[files]
-outbox = "outbox"
-
-[originator.{programme}]
-name = "{programme} settlement account"
-account = "100200300400"
-bank = "088"
-"""
 
 
 class Run(Protocol):
@@ -101,7 +45,13 @@ class Installation:
         self.run: Run = run_command
         self.host = "127.0.0.1"
         self.port = 0
-        self.pvk = _clear_pvk(config)
+        self.others: dict[str, tuple[str, int]] = {}  # other lines, by name
+        self.issuer = issuer_keys(config)
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Host and port by name of line; "" is the plain one."""
+        return {"": (self.host, self.port), **self.others}
 
     async def switch(self, *arguments: str) -> Finished:
         """`dure-switch` with this configuration."""
@@ -124,9 +74,21 @@ class Installation:
     def pays_for(self, programme_id: str) -> None:
         """Says whose merchants will be paid. Here whoever runs the installation has seen to it."""
 
+    async def restart(self, *, kill: bool) -> None:
+        """Stops the switch, or ends it as a power cut does, and starts it again. Raises ProgramError."""
+        raise ProgramError("a restart needs --sandbox: this switch is somebody else's")
+
+    async def hsm(self, *, up: bool) -> None:
+        """Ends the HSM, or brings it back. Raises ProgramError."""
+        raise ProgramError("an HSM that goes down needs --sandbox: this one is somebody else's")
+
+    def tls(self) -> ssl.SSLContext:
+        """What terminals of a line with TLS connect with. Raises ProgramError."""
+        raise ProgramError("a line with TLS needs --sandbox: certificates are made for it there")
+
     def pvv(self, pan: str, pin: str) -> str:
         """The PIN verification value of a card, under this installation's key."""
-        return pin_verification_value(self.pvk, account_part(pan), PVKI, pin)
+        return self.issuer.pvv(pan, pin)
 
 
 class ThrowAway(Installation):
@@ -137,22 +99,32 @@ class ThrowAway(Installation):
         self.directory = directory
         self.server: Server | None = None
         self.hsm_pid = 0
+        self.own_hsm: Server | None = None
+        self._line_names: list[str] = []
 
     @classmethod
-    def write(cls, directory: Path, *, hsm_port: int, seed: int = 1) -> Self:
-        """Writes the configuration files. The PIN verification key is a test key made from `seed`."""
+    def write(
+        cls, directory: Path, *, hsm_port: int, seed: int = 1, lines: Mapping[str, Line | None] | None = None
+    ) -> Self:
+        """Writes the configuration files, with test keys made from `seed`, and certificates for TLS."""
         directory.mkdir(parents=True, exist_ok=True)
-        key = odd_parity(hashlib.sha256(f"test PVK/{seed}".encode()).digest()[:16])
-        pvk = TEST_LMK.encrypt(PVK_TYPE, "U", key)
-        (directory / "switch.toml").write_text(_SWITCH_TOML.format(hsm_port=hsm_port, pvk=pvk), "utf-8")
-        return cls(directory)
+        lines = lines or {}
+        (directory / "switch.toml").write_text(switch_toml(hsm_port, seed, lines), "utf-8")
+        if any(line is not None and line.tls for line in lines.values()):
+            make_pki(directory / PKI_FOLDER, TERMINALS)
+        written = cls(directory)
+        written._line_names = list(lines)
+        return written
 
     async def set_clock(self, instant: datetime) -> None:
         set_clock(self.directory / "clock", instant)
 
     def pays_for(self, programme_id: str) -> None:
-        text = _SETTLEMENT_TOML.format(programme=programme_id)
-        (self.directory / "settlement.toml").write_text(text, "utf-8")
+        (self.directory / "settlement.toml").write_text(settlement_toml(programme_id), "utf-8")
+
+    def tls(self) -> ssl.SSLContext:
+        pki = self.directory / PKI_FOLDER
+        return client_context(pki / "ca.pem", pki / "terminals.pem", pki / "terminals.key")
 
     async def make_database(self) -> None:
         """Vault keys and an empty database marked as a simulation."""
@@ -164,8 +136,9 @@ class ThrowAway(Installation):
             "dure-switch", ("--config", str(self.config), "serve"), log=self.directory / "switch.log"
         )
         try:
-            address = self.server.ready["listening"][0]
-            self.host, self.port = str(address["host"]), int(address["port"])
+            told = [(str(at["host"]), int(at["port"])) for at in self.server.ready["listening"]]
+            self.host, self.port = told[0]
+            self.others = dict(zip(self._line_names, told[1:], strict=True))
         except (KeyError, IndexError, TypeError, ValueError):
             await self.server.stop()
             raise ProgramError("dure-switch did not say where it listens") from None
@@ -174,6 +147,21 @@ class ThrowAway(Installation):
         """Stops the switch; its exit code, 0 if it was not running."""
         server, self.server = self.server, None
         return 0 if server is None else await server.stop()
+
+    async def restart(self, *, kill: bool) -> None:
+        if kill and self.server is not None:
+            self.server.kill()
+        await self.stop()
+        await self.serve()
+
+    async def hsm(self, *, up: bool) -> None:
+        if self.own_hsm is None:
+            raise ProgramError("this sandbox shares its HSM with others")
+        if up:
+            self.own_hsm = await start_hsm(self.directory, int(self.own_hsm.ready["port"]))
+        else:
+            self.own_hsm.kill()
+            await self.own_hsm.stop()
 
     async def stop_database(self, *, gently: bool = True) -> None:
         """Ends the database server of this folder. Not gently: what is thrown away need not be tidied."""
@@ -222,8 +210,13 @@ class Sandbox:
                 await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
     @contextlib.asynccontextmanager
-    async def installation(self, name: str) -> AsyncIterator[ThrowAway]:
-        """A fresh installation with an empty database. The switch is not yet started (see `serve`)."""
+    async def installation(
+        self, name: str, lines: Mapping[str, Line | None] | None = None, *, own_hsm: bool = False
+    ) -> AsyncIterator[ThrowAway]:
+        """A fresh installation with an empty database. The switch is not yet started (see `serve`).
+
+        `lines` are listeners beside the plain one; with `own_hsm` its HSM may be ended and brought back.
+        """
         async with self._made:
             if not self._template.exists():
                 await self._make_template()
@@ -231,7 +224,9 @@ class Sandbox:
         if directory.exists():
             await asyncio.to_thread(shutil.rmtree, directory)
         await asyncio.to_thread(_copy_tree, self._template, directory)
-        installation = ThrowAway.write(directory, hsm_port=int(self.hsm.ready["port"]))
+        hsm = await start_hsm(directory) if own_hsm else self.hsm
+        installation = ThrowAway.write(directory, hsm_port=int(hsm.ready["port"]), lines=lines)
+        installation.own_hsm = hsm if own_hsm else None
         installation.run = self.commands.run
         try:
             yield installation
@@ -239,6 +234,8 @@ class Sandbox:
             try:
                 await installation.stop()
             finally:
+                if installation.own_hsm is not None:
+                    await installation.own_hsm.stop()
                 await installation.stop_database(gently=False)
 
     async def _make_template(self) -> None:
@@ -253,27 +250,10 @@ class Sandbox:
         draft.directory.rename(self._template)
 
 
-async def start_hsm(directory: Path) -> Server:
-    """Starts `dure-hsm-sim` on a free port. Raises ProgramError."""
-    return await Server.start(
-        "dure-hsm-sim", ("serve", "--host", "127.0.0.1", "--port", "0"), log=directory / "hsm.log"
-    )
-
-
-def _clear_pvk(config: Path) -> Tdes:
-    """The PIN verification key of a configuration, which must be under the test LMK."""
-    try:
-        written = config.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ProgramError(f"{config}: cannot be read: {why}: name the switch's configuration") from None
-    try:
-        text = tomllib.loads(written)["keys"]["pvk"]
-        return Tdes(TEST_LMK.decrypt(PVK_TYPE, text))
-    except (ValueError, KeyError, TypeError, KeyRefused):
-        raise ProgramError(
-            f"{config}: has no keys.pvk under the test LMK: PINs are made for it here, so use a test key"
-        ) from None
+async def start_hsm(directory: Path, port: int = 0) -> Server:
+    """Starts `dure-hsm-sim`, on a free port unless one is given. Raises ProgramError."""
+    arguments = ("serve", "--host", "127.0.0.1", "--port", str(port))
+    return await Server.start("dure-hsm-sim", arguments, log=directory / "hsm.log")
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from lxml import etree
 
-from terminal_sim import scenario as words
+from terminal_sim import scenario_steps as words
 from terminal_sim.processes import Finished, ProgramError
 from terminal_sim.sandbox import Installation
 from terminal_sim.scenario_stage import Names
@@ -78,6 +78,7 @@ class Books:
             (f"{member}'s charged money", expected.charged, kinds.get("charged", 0)),
             (f"{member}'s points", expected.points, kinds.get("points", 0)),
             (f"{member}'s receivable", expected.receivable, view["receivable"]),
+            (f"{member}'s held money", expected.held, view.get("held", 0)),
         ]
         for month, won in expected.usage.items():
             counted = view["month_basis"] if view["month"] == month else f"none (it counts {view['month']})"

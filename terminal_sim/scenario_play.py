@@ -8,21 +8,32 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
 from switch.wire.framing import frame
-from switch.wire.message import decode
-from terminal_sim import scenario as words
+from switch.wire.spec import ECHO_FIELDS
+from terminal_sim import scenario_steps as words
+from terminal_sim.batch import close_message, detail_messages, next_batch
+from terminal_sim.compare import compare_with_host
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.processes import Finished
 from terminal_sim.sandbox import Installation
-from terminal_sim.scenario import ALL_TERMINALS, Expect, Step
+from terminal_sim.scenario import ALL_TERMINALS, Step
 from terminal_sim.scenario_books import Books, Settled, differences
+from terminal_sim.scenario_lines import Lines
+from terminal_sim.scenario_messages import FORMAT_ERROR, Messages, Sent
 from terminal_sim.scenario_stage import Stage
-from terminal_sim.terminal import Reply, Terminal, TerminalError
+from terminal_sim.scenario_steps import Expect
+from terminal_sim.terminal import KOREA, Reply, Terminal, TerminalError
 
 CLOSE_TIMEOUT_S: Final = 10.0
-WRONG_MAC: Final = "0" * 16
+
+Build = Callable[[Terminal, datetime], bytes]
+_NETWORK: Final[dict[type[Step], Build]] = {
+    words.SignOn: Terminal.sign_on,
+    words.SignOff: Terminal.sign_off,
+    words.KeyExchange: Terminal.key_exchange,
+    words.Cutover: Terminal.cutover,
+    words.Echo: Terminal.echo,
+}
 
 
 class StepFailed(Exception):
@@ -36,143 +47,159 @@ class StepFailed(Exception):
         self.got = got
 
 
-class Sent(msgspec.Struct):
-    """A message of the scenario, for steps that refer to it."""
-
-    terminal: Terminal
-    payload: bytes
-    reply: Reply | None = None
-
-
 class Player:
-    """Plays one scenario on one connection: `await Player(stage, installation).play()`."""
+    """Plays one scenario: `await Player(stage, installation).play()`."""
 
     def __init__(self, stage: Stage, installation: Installation) -> None:
         self.stage = stage
         self.installation = installation
         self.books = Books(installation, stage.names, stage.programme_id)
         self.now: datetime = stage.scenario.start
-        self.sent: dict[str, Sent] = {}
+        self.days = {self.now.astimezone(KOREA).date()}
+        self.messages = Messages(stage)
+        self.lines = Lines(installation, stage.line_of, stage.line_settings)
         self.settled: Settled | None = None
         # A preview is a command of its own; most scenarios ask for nothing that only it tells.
         self._preview_wanted = any(
             isinstance(step, words.Assert) and (step.carried is not None or step.fees is not None)
             for step in stage.scenario.steps
         )
-        self._connection: TerminalConnection | None = None
 
     async def play(self, tell: Callable[[Step], None] | None = None) -> None:
         """Raises StepFailed at the first thing that is not as expected, ProgramError when a command fails."""
         try:
             if self.stage.scenario.sign_on:
-                first = words.SignOn(terminals=[ALL_TERMINALS])
-                await self._sign_on(first)
-                await self._key_exchange(words.KeyExchange(terminals=[ALL_TERMINALS]))
+                await self._network(words.SignOn(terminals=[ALL_TERMINALS]))
+                await self._network(words.KeyExchange(terminals=[ALL_TERMINALS]))
             for step in self.stage.scenario.steps:
                 if tell is not None:
                     tell(step)
                 await self._step(step)
         finally:
-            if self._connection is not None:
-                await self._connection.close()
+            await self.lines.close()
 
     async def _step(self, step: Step) -> None:
         match step:
             case words.Clock():
                 self.now = step.at
+                self.days.add(step.at.astimezone(KOREA).date())
                 await self.installation.set_clock(step.at)
-            case words.SignOn():
-                await self._sign_on(step)
-            case words.KeyExchange():
-                await self._key_exchange(step)
-            case words.Echo():
-                await self._network(step, step.terminals, step.expect, Terminal.echo)
-            case words.Purchase() | words.Topup() | words.Inquiry():
-                await self._payment(step)
-            case words.Refund() | words.Reversal() | words.Repeat() | words.Send():
-                await self._follow_up(step)
+            case words.Network():
+                await self._network(step)
+            case words.CloseBatch():
+                await self._close_batch(step)
+            case words.Message():
+                await self._message(step)
+            case words.Upload():
+                await self._upload(step)
+            case words.Race():
+                await self._race(step)
+            case words.Answer():
+                await self._look_at_answer(step)
             case words.SendRaw():
                 await self._send_raw(step)
-            case words.CardOrder():
-                await self._card(step)
-            case words.Settle():
-                await self._settle(step)
             case words.Assert():
                 await self._assert(step)
+            case _:
+                await self._from_outside(step)
+
+    async def _from_outside(self, step: Step) -> None:
+        """What is done to the town by others than its terminals."""
+        match step:
+            case words.Power():
+                for terminal in self._chosen(step.terminals):
+                    terminal.forget_keys()
+            case words.CardOrder():
+                await self._card(step)
+            case words.Restart():
+                await self.lines.close()
+                await self.installation.restart(kill=step.kill)
+            case words.Hsm():
+                await self.installation.hsm(up=step.state == "up")
+            case words.Settle():
+                await self._settle(step)
 
     # Messages
 
-    async def _sign_on(self, step: words.SignOn) -> None:
-        await self._network(step, step.terminals, step.expect, Terminal.sign_on)
-
-    async def _key_exchange(self, step: words.KeyExchange) -> None:
-        await self._network(step, step.terminals, step.expect, Terminal.key_exchange)
-
-    async def _network(
-        self, step: Step, names: list[str], expect: Expect, build: Callable[[Terminal, datetime], bytes]
-    ) -> None:
+    def _chosen(self, names: list[str]) -> list[Terminal]:
         known = self.stage.terminals
-        chosen = list(known.values()) if ALL_TERMINALS in names else [known[name] for name in names]
-        for terminal in chosen:
-            reply = await self._exchange(step, terminal, build(terminal, self.now))
-            self._check(step, expect, reply)
+        return list(known.values()) if ALL_TERMINALS in names else [known[name] for name in names]
 
-    async def _payment(self, step: words.Purchase | words.Topup | words.Inquiry) -> None:
-        terminal = self.stage.terminals[step.terminal]
-        pan = self.stage.pans[step.card]
+    async def _network(self, step: words.Network) -> None:
+        build = _NETWORK[type(step)]
+        lost = isinstance(step, words.KeyExchange) and step.lost
+        for terminal in self._chosen(step.terminals):
+            if isinstance(step, words.KeyExchange) and terminal.dukpt:
+                continue  # it has a key for every message
+            payload = build(terminal, self.now)
+            fault = "late" if lost else None
+            reply = await self._exchange(step, terminal, payload, via=step.via, fault=fault)
+            if reply is not None:
+                self._check(step, step.expect, reply)
+
+    async def _message(self, step: words.Message) -> None:
+        """Made, and sent unless it shall wait."""
         at = step.at or self.now
-        match step:
-            case words.Purchase():
-                payload = self._purchase(step, terminal, at, pan)
-            case words.Topup():
-                payload = terminal.topup(at, pan, step.won)
-            case _:
-                payload = terminal.inquiry(at, pan)
+        self.days.add(at.astimezone(KOREA).date())
+        sent = self.messages.make(step, at)
         if step.name:
-            self.sent[step.name] = Sent(terminal, payload)
-        if not (isinstance(step, words.Purchase) and not step.send):
-            await self._send(step, step.name, terminal, payload, step.expect)
+            self.messages.sent[step.name] = sent
+        if getattr(step, "send", True):
+            await self._deliver(step, sent, step.expect, via=step.via, fault=step.fault)
 
-    def _purchase(self, step: words.Purchase, terminal: Terminal, at: datetime, pan: str) -> bytes:
-        options = {"pin": step.pin, "channel": step.channel, "order_id": step.order, "expiry": step.expiry}
-        last_stan = terminal.stan
-        if step.stan_of is not None:
-            terminal.stan = int(decode(self.sent[step.stan_of].payload).fields[11]) - 1
-        payload = terminal.purchase(at, pan, step.won, **options)
-        if step.stan_of is not None:
-            terminal.stan = last_stan
-        return payload[: -len(WRONG_MAC)] + WRONG_MAC.encode() if step.wrong_mac else payload
+    async def _deliver(
+        self, step: Step, sent: Sent, expect: Expect, *, via: str = "", fault: str | None = None
+    ) -> None:
+        sent.reply = await self._exchange(step, sent.terminal, sent.payload, via=via, fault=fault)
+        if sent.reply is None:
+            return
+        self._check(step, expect, sent.reply)
+        self._check_echo(step, sent, sent.reply)
+        if sent.card is not None and sent.card.authenticated(sent.icc, sent.reply) is False:
+            raise StepFailed(step, "ARPC of the answer", "right", "wrong")
 
-    async def _follow_up(self, step: words.Refund | words.Reversal | words.Repeat | words.Send) -> None:
-        original = self.sent[step.of]
-        terminal, at = original.terminal, step.at or self.now
-        match step:
-            case words.Refund():
-                terminal = self.stage.terminals[step.terminal] if step.terminal else terminal
-                payload = terminal.refund(at, original.payload, step.won)
-            case words.Reversal():
-                payload = terminal.reversal(at, original.payload, advice=step.advice, amount=step.won)
-            case words.Repeat():
-                payload = terminal.repeat_of(original.payload)
-            case _:
-                payload = original.payload
-                await self._send(step, step.of, terminal, payload, step.expect)
-                return
-        if step.name:
-            self.sent[step.name] = Sent(terminal, payload)
-        await self._send(step, step.name, terminal, payload, step.expect)
-
-    async def _send(self, step: Step, name: str, terminal: Terminal, payload: bytes, expect: Expect) -> None:
-        reply = await self._exchange(step, terminal, payload)
-        if name:
-            self.sent[name].reply = reply
-        self._check(step, expect, reply)
-
-    async def _exchange(self, step: Step, terminal: Terminal, payload: bytes) -> Reply:
-        if self._connection is None or self._connection.lost:
-            self._connection = await TerminalConnection.open(self.installation.host, self.installation.port)
+    async def _race(self, step: words.Race) -> None:
+        """All at once: the lines are open before the first message leaves."""
+        racers = [self.messages.sent[name] for name in step.of]
+        lines = [
+            await self.lines.line(racer.terminal, f"race {number}") for number, racer in enumerate(racers)
+        ]
+        answers = [
+            line.exchange(racer.terminal, racer.payload) for line, racer in zip(lines, racers, strict=True)
+        ]
         try:
-            return await self._connection.exchange(terminal, payload)
+            replies = await asyncio.gather(*answers)
+        except (ReplyTimeoutError, ConnectionLostError, TerminalError) as error:
+            raise StepFailed(step, "answers", "all of them", error) from None
+        for racer, reply in zip(racers, replies, strict=True):
+            racer.reply = reply
+            self._check(step, Expect(), reply)
+
+    async def _look_at_answer(self, step: words.Answer) -> None:
+        reply = self.messages.sent[step.of].reply
+        if reply is None:
+            raise StepFailed(step, f"answer to {step.of}", "an answer", "none")
+        self._check(step, step.expect, reply)
+
+    async def _close_batch(self, step: words.CloseBatch) -> None:
+        terminal = self.stage.terminals[step.terminal]
+        sent = Sent(terminal, close_message(terminal, step.at or self.now, off_by=step.off_by))
+        if step.name:
+            self.messages.sent[step.name] = sent
+        await self._deliver(step, sent, step.expect, via=step.via, fault=step.fault)
+        if sent.reply is not None and sent.reply.approved:
+            next_batch(terminal)
+
+    async def _upload(self, step: words.Upload) -> None:
+        terminal = self.stage.terminals[step.terminal]
+        for payload in detail_messages(terminal, self.now):
+            await self._deliver(step, Sent(terminal, payload), step.expect)
+
+    async def _exchange(
+        self, step: Step, terminal: Terminal, payload: bytes, *, via: str = "", fault: str | None = None
+    ) -> Reply | None:
+        try:
+            return await self.lines.exchange(terminal, payload, via=via, fault=fault)
         except ReplyTimeoutError:
             raise StepFailed(step, "answer", "an answer", "none in time") from None
         except ConnectionLostError:
@@ -195,6 +222,15 @@ class Player:
         if step.expect.closed is not None and step.expect.closed != closed:
             raise StepFailed(step, "connection closed", _shown(step.expect.closed), _shown(closed))
 
+    def _check_echo(self, step: Step, sent: Sent, reply: Reply) -> None:
+        """A reply gives certain fields back as they came; to a malformed message, those that were legible."""
+        if reply.code == FORMAT_ERROR:
+            return
+        fields = sent.terminal.codec.decode(sent.payload).fields
+        for number in ECHO_FIELDS:
+            if number in fields and reply.fields.get(number) != fields[number]:
+                raise StepFailed(step, f"field {number} of the answer", "as it was sent", "something else")
+
     def _check(self, step: Step, expect: Expect, reply: Reply) -> None:
         for what, expected, got in self._compared(expect, reply):
             if expected is not None and expected != got:
@@ -209,6 +245,8 @@ class Player:
         compared: list[tuple[str, Any, Any]] = [
             ("code", None if expect.code is None else f"{expect.code:0>2}", reply.code),
             ("approved", expect.approved, reply.approved),
+            ("amount", expect.won, reply.amount),
+            ("in balance", expect.in_balance, reply.in_balance),
             ("cashback", expect.cashback, reply.cashback or 0),
             ("balance", expect.balance, balances.ledger if balances else None),
             ("available", expect.available, balances.available if balances else None),
@@ -216,7 +254,7 @@ class Player:
             ("refused field", expect.field, reply.refused_field),
         ]
         if expect.same_as is not None:
-            first = self.sent[expect.same_as].reply
+            first = self.messages.sent[expect.same_as].reply
             compared.append(("the same answer", first and first.fields, reply.fields))
         return compared
 
@@ -243,6 +281,8 @@ class Player:
             *(self.books.entries(member, expected) for member, expected in step.entries.items()),
             *(self.books.cashback(member, expected) for member, expected in step.cashback.items()),
         ]
+        if step.journals is not None:
+            checks.append(self._journals())
         if step.proof is not None:
             checks.append(self.books.proof())
         compared = [line for lines in await asyncio.gather(*checks) for line in lines]
@@ -252,6 +292,10 @@ class Player:
             compared += self.settled.compared(step, self.stage.names)
         for what, expected, got in differences(compared):
             raise StepFailed(step, what, _shown(expected), _shown(got))
+
+    async def _journals(self) -> list[tuple[str, Any, Any]]:
+        compared = await compare_with_host(self.installation, self.stage.terminals.values(), self.days)
+        return [("the journals", "agree", "; ".join(compared.shown()) or "agree")]
 
 
 def _complaint(finished: Finished) -> str:

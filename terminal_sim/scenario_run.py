@@ -15,6 +15,7 @@ from terminal_sim.scenario import Scenario
 from terminal_sim.scenario_file import ScenarioError, read_scenario
 from terminal_sim.scenario_play import Player, StepFailed
 from terminal_sim.scenario_stage import build_stage, programme_path
+from terminal_sim.scenario_steps import Hsm
 
 EXIT_HOLDS: Final = 0
 EXIT_FAILED: Final = 1
@@ -68,7 +69,9 @@ async def run_in_sandbox(
         async def one(number: int, path: Path, scenario: Scenario) -> Result:
             @asynccontextmanager
             async def place() -> AsyncIterator[tuple[Installation, Path]]:
-                async with sandbox.installation(f"{number:02d}-{path.stem}") as installation:
+                hsm_goes = any(isinstance(step, Hsm) for step in scenario.steps)
+                name = f"{number:02d}-{path.stem}"
+                async with sandbox.installation(name, scenario.lines, own_hsm=hsm_goes) as installation:
                     yield installation, installation.directory / "files"
 
             async with gate:

@@ -15,16 +15,21 @@ from typing import Any, Final
 
 from switch.wire.redact import luhn_valid
 from terminal_sim import scenario as words
-from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
+from terminal_sim.card import PVKI, SimCard
+from terminal_sim.connection import LineSettings
+from terminal_sim.dukpt import AES, TDES, AesStore, TdesStore, base_key, initial_serial
+from terminal_sim.keys import base_key_under_lmk, tmk, tmk_check_value, tmk_under_lmk
 from terminal_sim.processes import ProgramError
-from terminal_sim.sandbox import PVKI, Installation
+from terminal_sim.sandbox import Installation
 from terminal_sim.scenario import Scenario
+from terminal_sim.session import FORMAT_AES, FORMAT_PLAIN, DukptKeys
 from terminal_sim.terminal import KOREA, Terminal
 
 PROGRAMME_FOLDER: Final = Path("config/programmes")
 OPENED: Final = "2020-01-01"
 PAN_LENGTH: Final = 16
 KEY_SEED: Final = 1
+TPDU: Final = bytes.fromhex("6000010002")
 
 
 class Names:
@@ -60,19 +65,50 @@ class Names:
 
 
 class Stage:
-    """A built town: the terminals and cards to play with."""
+    """A built town: the terminals and cards to play with, and how the terminals' lines speak."""
 
-    def __init__(self, scenario: Scenario, names: Names, programme_id: str) -> None:
+    def __init__(
+        self, scenario: Scenario, names: Names, programme_id: str, installation: Installation
+    ) -> None:
+        """Raises ProgramError when a line needs what this installation has not."""
         self.scenario = scenario
         self.names = names
         self.programme_id = programme_id
-        self.pans = {name: names.pan(name) for name in scenario.cards}
-        self.terminals = {
-            name: Terminal(
-                names.terminal(name), names.merchant(given.merchant), tmk(KEY_SEED, names.terminal(name))
-            )
-            for name, given in scenario.terminals.items()
+        self.cards = {
+            name: SimCard(names.pan(name), card.expiry, card.pin, installation.issuer)
+            for name, card in scenario.cards.items()
         }
+        self.terminals = {name: self._terminal(name, given) for name, given in scenario.terminals.items()}
+        self.line_of = {
+            terminal.terminal_id: scenario.terminals[name].line for name, terminal in self.terminals.items()
+        }
+        self.line_settings = {
+            name: LineSettings(
+                dialect=line.dialect,
+                inclusive=line.inclusive,
+                tpdu=TPDU if line.tpdu else b"",
+                tls=installation.tls() if line.tls else None,
+            )
+            for name, line in ((name, line or words.Line()) for name, line in scenario.lines.items())
+        }
+
+    def _terminal(self, name: str, given: words.Terminal) -> Terminal:
+        terminal_id = self.names.terminal(name)
+        line = self.scenario.lines.get(given.line) or words.Line()
+        store: DukptKeys | None = None
+        if given.keys in (TDES, AES):
+            kind = TdesStore if given.keys == TDES else AesStore
+            store = kind(base_key(KEY_SEED, given.keys), initial_serial(terminal_id, given.keys))
+        pin_format = given.pin_format or (FORMAT_AES if given.keys == AES else FORMAT_PLAIN)
+        terminal = Terminal(
+            *(terminal_id, self.names.merchant(given.merchant), tmk(KEY_SEED, terminal_id)),
+            dialect=line.dialect,
+            pin_format=pin_format,
+            dukpt=store,
+        )
+        terminal.takes_partial = given.partial
+        terminal.batch_no = 1 if given.batches else 0
+        return terminal
 
 
 async def build_stage(
@@ -90,7 +126,7 @@ async def build_stage(
     (await installation.switch("programme", "apply", str(programme))).check()
     programme_id, bin_digits = _head(text)
     installation.pays_for(programme_id)
-    stage = Stage(scenario, Names(tag, bin_digits), programme_id)
+    stage = Stage(scenario, Names(tag, bin_digits), programme_id, installation)
     # What depends on what: cards and money on members, terminals on merchants.
     await asyncio.gather(
         _import_all(installation, work, [_members(stage), _cards(stage, installation), _lots(stage)]),
@@ -140,6 +176,7 @@ MERCHANT_COLUMNS: Final = (
     "groups",
 )
 TERMINAL_COLUMNS: Final = ("terminal_id", "merchant_id", "tmk", "kcv")
+TERMINAL_KEY_COLUMNS: Final = ("key_mode", "key_form", "bdk", "ksn_id")
 FUNDING_COLUMNS: Final = ("programme", "reference", "member_id", "kind", "won", "funder", "day")
 
 
@@ -154,11 +191,11 @@ def _members(stage: Stage) -> Table:
 def _cards(stage: Stage, installation: Installation) -> Table:
     rows: list[Sequence[Any]] = []
     for name, card in stage.scenario.cards.items():
-        pan = stage.pans[name]
+        pan = stage.cards[name].pan
         member = stage.names.member(card.member)
         pvv = installation.pvv(pan, card.pin)
-        rows.append((stage.programme_id, member, pan, card.expiry, PVKI, pvv, ""))
-    return "cards", CARD_COLUMNS, rows
+        rows.append((stage.programme_id, member, pan, card.expiry, PVKI, pvv, "", card.form))
+    return "cards", (*CARD_COLUMNS, "form"), rows
 
 
 def _merchants(stage: Stage) -> Table:
@@ -193,10 +230,19 @@ def _merchants(stage: Stage) -> Table:
 
 def _terminals(stage: Stage) -> Table:
     rows: list[Sequence[Any]] = []
-    for terminal in stage.terminals.values():
-        key = tmk(KEY_SEED, terminal.terminal_id)
-        rows.append((terminal.terminal_id, terminal.merchant_id, tmk_under_lmk(key), tmk_check_value(key)))
-    return "terminals", TERMINAL_COLUMNS, rows
+    for name, terminal in stage.terminals.items():
+        given, terminal_id = stage.scenario.terminals[name], terminal.terminal_id
+        key = tmk(KEY_SEED, terminal_id)
+        derived = ("", "")
+        if terminal.dukpt:
+            derived = (base_key_under_lmk(KEY_SEED, given.keys), initial_serial(terminal_id, given.keys))
+        rows.append(
+            (
+                *(terminal_id, terminal.merchant_id, tmk_under_lmk(key), tmk_check_value(key)),
+                *(given.keys, given.key_form, *derived),
+            )
+        )
+    return "terminals", (*TERMINAL_COLUMNS, *TERMINAL_KEY_COLUMNS), rows
 
 
 def _lots(stage: Stage) -> Table:

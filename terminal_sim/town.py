@@ -21,9 +21,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from terminal_sim.card import PVKI
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
 from terminal_sim.processes import FolderError, ProgramError
-from terminal_sim.sandbox import PVKI, ThrowAway, start_hsm
+from terminal_sim.sandbox import ThrowAway, start_hsm
 from terminal_sim.scenario_books import find_file
 from terminal_sim.scenario_stage import (
     CARD_COLUMNS,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from terminal_sim import scenario as words
+from terminal_sim import scenario as town
+from terminal_sim import scenario_steps as words
 from terminal_sim.scenario_file import FAULTS_MAX, ScenarioError, parse_scenario, read_scenario
 
 GOOD = """\
@@ -56,7 +57,7 @@ def test_members_without_a_card_and_shops_without_a_terminal_get_one_of_their_na
     )
     assert scenario.cards.keys() == {"phone", "lee"}
     assert scenario.cards["lee"].member == "lee"
-    assert scenario.terminals == {"cafe": words.Terminal(merchant="cafe")}
+    assert scenario.terminals == {"cafe": town.Terminal(merchant="cafe")}
 
 
 @pytest.mark.parametrize(
