@@ -5,6 +5,7 @@ import gc
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 
 import prometheus_client
@@ -14,11 +15,13 @@ import uvloop
 from sqlalchemy.exc import OperationalError
 
 from switch.clock import open_clock
+from switch.hardening import forbid_core_dumps
 from switch.hsm.client import HsmClient
 from switch.log import configure_logging
 from switch.server import Server, raise_open_files
 from switch.service import metrics
 from switch.service.authorizer import Authorizer, Limits
+from switch.service.cardcheck import CardCheck, CardKeys
 from switch.service.desk import Desk
 from switch.service.directory import Directory
 from switch.service.door import Door
@@ -27,6 +30,8 @@ from switch.service.hsm_metrics import show_hsm
 from switch.service.keymarks import KeyMarks
 from switch.service.keyring import Keyring
 from switch.service.network import NetworkDesk
+from switch.service.probing import Probing
+from switch.service.recent import Recent
 from switch.service.vault import VaultKeeper
 from switch.settings import ConfigError, Settings
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine
@@ -43,6 +48,7 @@ def serve(settings: Settings) -> None:
     """Run the switch until SIGTERM or SIGINT. Raises ConfigError, ClockError, VaultError, OSError and
     DatabaseUnavailableError before it listens; nothing after."""
     configure_logging(settings.log.level)
+    forbid_core_dumps()
     uvloop.run(_serve(settings))
 
 
@@ -92,9 +98,13 @@ async def _serve(settings: Settings) -> None:
     except psycopg.Error as error:
         raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
 
-    def pvk_of(programme_no: int) -> str:
-        programme_id = holder.current.programmes[programme_no].programme_id
-        return settings.keys.pvk_by_programme.get(programme_id, settings.keys.pvk)
+    def keys_of(programme_no: int) -> CardKeys:
+        name, keys = holder.current.programmes[programme_no].programme_id, settings.keys
+        return CardKeys(
+            keys.pvk_by_programme.get(name, keys.pvk),
+            keys.cvk_by_programme.get(name, keys.cvk),
+            keys.imk_by_programme.get(name, keys.imk),
+        )
 
     desk = Desk(
         authorizer=authorizer,
@@ -110,7 +120,15 @@ async def _serve(settings: Settings) -> None:
         ),
         door=Door(holder, local_days_back=settings.limits.local_days_back),
         holder=holder,
-        pvk_of=pvk_of,
+        cards=CardCheck(hsm, keys_of),
+        closing=None,
+        recent=Recent(lookup.holder),
+        probing=Probing(
+            time.monotonic,
+            failures_max=settings.limits.probes_max,
+            window_s=settings.limits.probes_window_s,
+        ),
+        keys_of=keys_of,
         now=clock.now,
     )
     server = Server(desk, clock.now)

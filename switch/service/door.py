@@ -1,27 +1,43 @@
 """The door: what can be refused without looking at the wallet, and the request that goes on to the lane."""
 
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
-from switch.domain.calendar import ImplausibleDate, day_of_date, infer_year
+from switch.domain.calendar import ImplausibleDate, business_date, day_of_date, infer_year
 from switch.domain.payment import Kind, PaymentKey
 from switch.domain.programme import NoPolicy
-from switch.domain.request import OriginalRef, PinCheck
+from switch.domain.request import Entry, OriginalRef
 from switch.domain.request import Request as LaneRequest
+from switch.service.cardcheck import Checked
 from switch.service.holder import ReferenceHolder
 from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef, TerminalRow
-from switch.wire.request import Payment, Reversal
+from switch.wire.request import OriginalData, Payment, Reversal
 
 KIND: dict[str, Kind] = {
     "purchase": Kind.PURCHASE,
     "refund": Kind.REFUND,
     "topup": Kind.TOPUP,
     "inquiry": Kind.INQUIRY,
+    "void": Kind.VOID,
+    "preauth": Kind.PREAUTH,
 }
+ENTRY: dict[str, Entry] = {
+    "01": Entry.KEYED,
+    "02": Entry.STRIPE,
+    "90": Entry.STRIPE,
+    "03": Entry.QR,
+    "05": Entry.CHIP,
+    "07": Entry.CONTACTLESS,
+    "91": Entry.CONTACTLESS,
+    "10": Entry.ECOMMERCE,
+    "81": Entry.ECOMMERCE,
+}
+"""By the first two digits of DE22; the wire lets no others through."""
 _ORIGINAL_DAYS_MAX = 366
 _DAYS_KNOWN_MAX = 1_000
+_NO_MMDD = "0000"
 
 
 class Door:
@@ -33,17 +49,23 @@ class Door:
         self._days: dict[tuple[int, date, int], int] = {}
 
     def check(self, request: Payment | Reversal, terminal: TerminalRow, today: date) -> None:
-        """Refuse what no wallet could make right. Raises RefusedError."""
-        reversal = isinstance(request, Reversal)
-        if not terminal.signed_on and not reversal:
+        """Refuse what no wallet could make right. Raises RefusedError.
+
+        Reversals and advices tell what has happened already: they are taken before a sign-on, and into a
+        batch that has been closed.
+        """
+        told = isinstance(request, Reversal) or request.advice
+        if not terminal.signed_on and not told:
             raise RefusedError("terminal_not_permitted")
         if not request.amount and request.kind != "inquiry":
             raise RefusedError("invalid_amount")
+        if request.batch_no and request.batch_no <= terminal.batch_closed and not told:
+            raise RefusedError("batch_closed")
         reference = self._holder.current
         merchant_no = reference.merchant_no.get(request.merchant_id)
         if merchant_no is None or merchant_no != terminal.merchant_no:
             raise RefusedError("unknown_merchant")
-        back = _ORIGINAL_DAYS_MAX if reversal else self._days_back
+        back = _ORIGINAL_DAYS_MAX if isinstance(request, Reversal) else self._days_back
         day = self._local_day(request.local_mmdd, today, back)
         try:
             programme_no = reference.programme_of[merchant_no]
@@ -58,30 +80,33 @@ class Door:
         if reference.programme_of[reference.merchant_no[request.merchant_id]] != card.programme_no:
             raise RefusedError("other_programme")
 
-    def admit(self, request: Payment | Reversal, card: CardRef, pin: PinCheck, today: date) -> LaneRequest:
+    def admit(self, request: Payment | Reversal, card: CardRef, checked: Checked, today: date) -> LaneRequest:
         """The request as a lane takes it. `check` and `check_card` must have passed."""
+        replacement, advice, partial = -1, False, False
         if isinstance(request, Reversal):
             kind, channel, days_back = Kind.REVERSAL, "pos", _ORIGINAL_DAYS_MAX
-            expiry, order_id = None, ""
+            expiry, order_id, entry = None, "", Entry.KEYED
+            if request.replacement is not None:
+                replacement = request.replacement
         else:
             kind, channel, days_back = KIND[request.kind], request.channel, self._days_back
-            expiry = int(request.expiry) if request.expiry else None
-            order_id = request.order_id or ""
+            expiry = _expiry(request)
+            order_id, entry = request.order_id or "", ENTRY[request.entry_mode[:2]]
+            advice, partial = request.advice, request.partial_ok
+        day = self._local_day(request.local_mmdd, today, days_back)
         original: OriginalRef | None = None
         named = ""
         if request.original is not None:
-            ref = request.original
-            asked = KIND[request.kind] if kind == Kind.REVERSAL else Kind.PURCHASE
-            day = self._local_day(int(ref.transmission[:4]), today, _ORIGINAL_DAYS_MAX)
-            original = OriginalRef(ref.stan, ref.transmission, (asked,), request.terminal_id, day)
-            named = f"{ref.mti[:3]}{ref.stan}/{ref.transmission}/{asked}"
-        day = self._local_day(request.local_mmdd, today, days_back)
+            original = self._original(request, request.original, day, today)
+            named = _named(request.original, original)
         key = PaymentKey(card.bucket, day, request.local_time, request.terminal_id, request.stan, int(kind))
         # What a repeat may not change. The card is named by its place in the books, never by its PAN.
         told = (
             f"{day}|{request.local_time}|{request.terminal_id}|{request.stan}|{kind}|{request.amount}|"
             f"{card.wallet_id}.{card.card_no}|{request.merchant_id}|{channel}|{order_id}|{expiry}|{named}"
         )
+        if replacement >= 0:
+            told += f"|{replacement}"
         digest = blake2b(told.encode(), digest_size=12).digest()
         return LaneRequest(
             key=key,
@@ -95,9 +120,41 @@ class Door:
             rrn=request.rrn or _rrn(day, request.local_time, request.stan),
             approval=f"{int.from_bytes(digest[8:]) % 1_000_000:06d}",
             content=int.from_bytes(digest[:8], signed=True),
-            pin=pin,
+            pin=checked.pin,
             expiry=expiry,
             original=original,
+            advice=advice,
+            partial=partial,
+            replacement=replacement,
+            entry=entry,
+            proof=checked.proof,
+            atc=checked.atc,
+            batch_no=request.batch_no,
+        )
+
+    def business_mmdd(self, terminal: TerminalRow, now: datetime) -> str:
+        """DE15: the business date in force for a terminal's programme."""
+        reference = self._holder.current
+        programme = reference.programmes[reference.programme_of[terminal.merchant_no]]
+        return f"{day_of_date(business_date(now, programme.cutover)) % 10_000:04d}"
+
+    def _original(
+        self, request: Payment | Reversal, named: OriginalData, day: int, today: date
+    ) -> OriginalRef:
+        """What DE90 names, as far as it is given: any part of it may be zero."""
+        sent = named.transmission
+        exact = not sent.startswith(_NO_MMDD)
+        return OriginalRef(
+            stan=named.stan,
+            transmission=sent if exact else "",
+            kinds=_kinds(request, named.mti),
+            terminal_id=request.terminal_id,
+            # A reversal carries its original's own date; without DE7 that is all there is to go by.
+            day=self._local_day(int(sent[:4]), today, _ORIGINAL_DAYS_MAX) if exact else day,
+            day_exact=isinstance(request, Reversal),
+            rrn=request.rrn or "",
+            amount=request.amount,
+            merchant_no=self._holder.current.merchant_no[request.merchant_id],
         )
 
     def _local_day(self, mmdd: int, today: date, days_back: int) -> int:
@@ -113,6 +170,35 @@ class Door:
             self._days.clear()
         self._days[mmdd, today, days_back] = day
         return day
+
+
+def _expiry(request: Payment) -> int | None:
+    """The card's expiry (yymm) as the terminal read it: DE14, or what stands on the stripe behind the PAN."""
+    if request.expiry:
+        return int(request.expiry)
+    if request.track2 is None:
+        return None
+    written = request.track2[len(request.pan) + 1 :][:4]
+    return int(written) if written.isdecimal() else None
+
+
+def _kinds(request: Payment | Reversal, mti: str) -> tuple[int, ...]:
+    """Which kinds of payment DE90 can mean: by the message that sends it, and the MTI that it names."""
+    if isinstance(request, Reversal):
+        if request.kind == "purchase":
+            return {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE,)}.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
+        return (KIND[request.kind],)
+    if request.kind == "void":
+        return {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE,)}.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
+    if request.kind == "preauth" or request.advice:
+        return (Kind.PREAUTH,)
+    return (Kind.PURCHASE,)
+
+
+def _named(sent: OriginalData, original: OriginalRef) -> str:
+    if len(original.kinds) == 1:
+        return f"{sent.mti[:3]}{sent.stan}/{sent.transmission}/{original.kinds[0]}"
+    return f"{sent.mti[:3]}{sent.stan}/{sent.transmission}/{original.rrn}"
 
 
 def _rrn(day: int, time: int, stan: int) -> str:

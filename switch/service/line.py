@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
+from switch.service.recent import stamp
 from switch.wire.dialect import Codec
 
 TERMINALS_MAX: Final = 200_000
@@ -53,7 +54,9 @@ class Speakers:
 class Line:
     """One connection. `number` grows with every connection of the process; `opened_at` is aware."""
 
-    __slots__ = ("_on_superseded", "_permitted", "_speakers", "_terminals", "codec", "number", "opened_at")
+    __slots__ = (
+        "_on_superseded", "_permitted", "_speakers", "_terminals", "codec", "number", "opened", "opened_at"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Line:
         self.codec = codec
         self.number = number
         self.opened_at = opened_at
+        self.opened = stamp(opened_at)  # comparable with a payment's own day and time
         self._speakers = speakers
         self._permitted = permitted
         self._on_superseded = on_superseded

@@ -1,12 +1,13 @@
 """What is looked up before a lane is asked: cards by HMAC, terminals by id. One connection, many askers.
 
-Card look-ups are collected while one is under way and go to the server as one query. The connection is
-renewed by itself; while the database is away every look-up fails with LookupUnavailableError.
+What is asked while a statement is under way goes to the server as one statement (see gather). The connection
+is renewed by itself; while the database is away every look-up fails with LookupUnavailableError.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import psycopg
@@ -16,9 +17,8 @@ from psycopg.rows import TupleRow
 from switch.domain.calendar import date_of_day
 from switch.domain.payment import PaymentKey
 from switch.store.arrays import byteas, register
+from switch.store.gather import Gather
 
-_CARDS_A_QUERY_MAX = 512
-_WAITING_MAX = 20_000
 _TIMEOUT_S = 5.0
 
 _CARDS = """\
@@ -31,27 +31,37 @@ _TERMINAL = """\
 SELECT terminal_id, merchant_no, state = 'active', tmk, tpk, tak, signed_on_at IS NOT NULL, key_mode,
     key_form, keys_until, keys_seen, tpk_old, tak_old, old_until, bdk, ksn_id, ksn_counter, batch_closed,
     notify
-FROM terminal WHERE terminal_id = %s"""
+FROM terminal WHERE terminal_id = ANY(%s)"""
 _BOOKED = """\
 SELECT 1 FROM payment WHERE bucket = %s AND local_day = %s AND local_time = %s AND terminal_id = %s
     AND stan = %s AND kind = %s"""
-_SIGN = "UPDATE terminal SET signed_on_at = %s WHERE terminal_id = %s"
+_HOLDER = """\
+SELECT wallet_id FROM payment WHERE terminal_id = %s AND local_day = %s AND local_time = %s AND stan = %s
+    AND kind = %s LIMIT 1"""
+_SIGN = """\
+UPDATE terminal t SET signed_on_at = k.at FROM unnest(%s::text[], %s::timestamptz[]) AS k(terminal_id, at)
+WHERE t.terminal_id = k.terminal_id"""
 # Only what has not changed since it was read: two processes may give one terminal keys at a time.
 _KEYS = """\
 WITH given AS (
-    UPDATE terminal SET tpk = %(tpk)s, tak = %(tak)s, keys_at = %(at)s, keys_until = %(until)s,
-        keys_seen = false, tpk_old = %(tpk_old)s, tak_old = %(tak_old)s, old_until = %(old_until)s
-    WHERE terminal_id = %(terminal)s AND tak IS NOT DISTINCT FROM %(before)s AND tmk = %(tmk)s
-    RETURNING terminal_id)
+    UPDATE terminal t SET tpk = k.tpk, tak = k.tak, keys_at = k.at, keys_until = k.until,
+        keys_seen = false, tpk_old = k.tpk_old, tak_old = k.tak_old, old_until = k.old_until
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
+        %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[])
+        AS k(terminal_id, tmk, before, at, detail, tpk, tak, until, tpk_old, tak_old, old_until)
+    WHERE t.terminal_id = k.terminal_id AND t.tak IS NOT DISTINCT FROM k.before AND t.tmk = k.tmk
+    RETURNING t.terminal_id, k.at, k.detail)
 INSERT INTO key_audit (noted_at, actor, act, subject, detail)
-SELECT %(at)s, 'switch', 'session_keys', terminal_id, %(detail)s FROM given RETURNING 1"""
+SELECT at, 'switch', 'session_keys', terminal_id, detail FROM given RETURNING subject"""
 _OFFERED = """\
 WITH given AS (
-    UPDATE terminal SET keys_until = %(until)s
-    WHERE terminal_id = %(terminal)s AND tak = %(tak)s AND tmk = %(tmk)s AND NOT keys_seen
-    RETURNING terminal_id)
+    UPDATE terminal t SET keys_until = k.until
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[])
+        AS k(terminal_id, tmk, tak, until, at, detail)
+    WHERE t.terminal_id = k.terminal_id AND t.tak = k.tak AND t.tmk = k.tmk AND NOT t.keys_seen
+    RETURNING t.terminal_id, k.at, k.detail)
 INSERT INTO key_audit (noted_at, actor, act, subject, detail)
-SELECT %(at)s, 'switch', 'session_keys_again', terminal_id, %(detail)s FROM given RETURNING 1"""
+SELECT at, 'switch', 'session_keys_again', terminal_id, detail FROM given RETURNING subject"""
 _SEEN = """\
 UPDATE terminal t SET keys_seen = true, old_until = k.until
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(terminal_id, tak, until)
@@ -122,50 +132,34 @@ class Lookup:
         self._connection: AsyncConnection[TupleRow] | None = None
         self._lock = asyncio.Lock()
         self._abandoned: set[asyncio.Task[Sequence[TupleRow]]] = set()
-        self._wanted: dict[bytes, list[asyncio.Future[CardRef | None]]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._cards = Gather(self._find_cards, _too_many)
+        self._terminals = Gather(self._find_terminals, _too_many)
+        self._signs = Gather(self._save_signs, _too_many)
+        self._given = Gather(partial(self._save_keys, _KEYS), _too_many)
+        self._offered = Gather(partial(self._save_keys, _OFFERED), _too_many)
 
     async def close(self) -> None:
         """Disconnect; look-ups under way fail."""
-        if self._task is not None:
-            self._task.cancel()
+        for one in (self._cards, self._terminals, self._signs, self._given, self._offered):
+            one.stop()
         if self._connection is not None:
             await self._connection.close()
 
     def card(self, pan_hmac: bytes) -> "asyncio.Future[CardRef | None]":
         """The card with this HMAC, or None. Raises LookupUnavailableError at once when too many wait."""
-        future: asyncio.Future[CardRef | None] = asyncio.get_running_loop().create_future()
-        if len(self._wanted) >= _WAITING_MAX:
-            future.set_exception(LookupUnavailableError("too many look-ups wait"))
-            return future
-        self._wanted.setdefault(pan_hmac, []).append(future)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look_up_cards())
-        return future
+        return self._cards.ask(pan_hmac, None)
 
-    async def _look_up_cards(self) -> None:
-        while self._wanted:
-            taken = dict(list(self._wanted.items())[:_CARDS_A_QUERY_MAX])
-            for key in taken:
-                del self._wanted[key]
-            try:
-                rows = await self._execute(_CARDS, (byteas(list(taken)),))
-            except LookupUnavailableError as error:
-                for futures in taken.values():
-                    for future in futures:
-                        if not future.done():
-                            future.set_exception(error)
-                continue
-            found = {bytes(row[0]): CardRef(*row[1:]) for row in rows}
-            for key, futures in taken.items():
-                for future in futures:
-                    if not future.done():
-                        future.set_result(found.get(key))
+    async def _find_cards(self, asked: dict[bytes, None]) -> dict[bytes, CardRef]:
+        rows = await self._execute(_CARDS, (byteas(list(asked)),))
+        return {bytes(row[0]): CardRef(*row[1:]) for row in rows}
 
     async def terminal(self, terminal_id: str) -> TerminalRow | None:
         """The terminal, or None. Raises LookupUnavailableError."""
-        rows = await self._execute(_TERMINAL, (terminal_id,))
-        return TerminalRow(*rows[0]) if rows else None
+        return await self._terminals.ask(terminal_id, None)
+
+    async def _find_terminals(self, asked: dict[str, None]) -> dict[str, TerminalRow]:
+        rows = await self._execute(_TERMINAL, (list(asked),))
+        return {row[0]: TerminalRow(*row) for row in rows}
 
     async def booked(self, key: PaymentKey) -> bool:
         """Whether a payment is stored under this key. Raises LookupUnavailableError."""
@@ -176,32 +170,43 @@ class Lookup:
             )
         )
 
+    async def holder(self, key: PaymentKey) -> int | None:
+        """The wallet that a payment under this key belongs to, whatever its bucket; None without one."""
+        day = date_of_day(key.local_day)
+        rows = await self._execute(_HOLDER, (key.terminal_id, day, key.local_time, key.stan, int(key.kind)))
+        return int(rows[0][0]) if rows else None
+
     async def save_sign(self, terminal_id: str, at: datetime | None) -> None:
         """Note that a terminal signed on (`at`) or off (None). Raises LookupUnavailableError."""
-        await self._execute(_SIGN, (at, terminal_id))
+        await self._signs.ask(terminal_id, at)
+
+    async def _save_signs(self, asked: dict[str, datetime | None]) -> dict[str, None]:
+        await self._execute(_SIGN, (list(asked), list(asked.values())))
+        return {}
 
     async def give_keys(self, new: TerminalRow, before: str | None, at: datetime, detail: str) -> bool:
         """Keep the session sets of `new` if the terminal still has the MAC key `before`, and note the act.
 
         False when another process has given it keys meanwhile. Raises LookupUnavailableError.
         """
-        values = {
-            "terminal": new.terminal_id, "tmk": new.tmk, "before": before, "at": at, "detail": detail,
-            "tpk": new.tpk, "tak": new.tak, "until": new.keys_until,
-            "tpk_old": new.tpk_old, "tak_old": new.tak_old, "old_until": new.old_until,
-        }  # fmt: skip
-        return bool(await self._execute(_KEYS, values))
+        asked = (
+            new.tmk, before, at, detail, new.tpk, new.tak, new.keys_until, new.tpk_old, new.tak_old, new.old_until,
+        )  # fmt: skip
+        return bool(await self._given.ask(new.terminal_id, asked))
 
     async def offer_keys(self, same: TerminalRow, at: datetime, detail: str) -> bool:
         """Note that the set which the terminal has not used yet was offered again, with a new end.
 
         False when it has used it, or has another. Raises LookupUnavailableError.
         """
-        values = {
-            "terminal": same.terminal_id, "tmk": same.tmk, "tak": same.tak, "until": same.keys_until,
-            "at": at, "detail": detail,
-        }  # fmt: skip
-        return bool(await self._execute(_OFFERED, values))
+        asked = (same.tmk, same.tak, same.keys_until, at, detail)
+        return bool(await self._offered.ask(same.terminal_id, asked))
+
+    async def _save_keys(self, statement: str, asked: dict[str, tuple[object, ...]]) -> dict[str, bool]:
+        """One column a parameter; those whose row is still as it was read are told."""
+        columns = [list(column) for column in zip(*asked.values(), strict=True)]
+        rows = await self._execute(statement, (list(asked), *columns))
+        return {row[0]: True for row in rows}
 
     async def save_seen(self, seen: Sequence[tuple[str, str, datetime | None]]) -> None:
         """Note sets that came into use: (terminal, MAC key, end of the set before it).
@@ -274,6 +279,10 @@ class Lookup:
                 raise
             self._connection = connection
         return self._connection
+
+
+def _too_many() -> LookupUnavailableError:
+    return LookupUnavailableError("too many look-ups wait")
 
 
 async def _close(connection: AsyncConnection[TupleRow] | None) -> None:
