@@ -11,13 +11,15 @@ def test_echo_and_sign_on_give_back_what_was_sent(house: House) -> None:
         terminal = house.till()
         for build in (terminal.echo, terminal.sign_on, terminal.key_exchange, terminal.sign_off):
             payload = build(house.now)
-            sent, got = decode(payload).fields, decode(line.ask(payload))
+            answer = line.ask(payload)
+            sent, got = decode(payload), decode(answer)
             assert got.mti == "0810"
             assert got.fields[39] == "00"
             assert {n: got.fields[n] for n in (7, 11, 12, 13, 41, 70)} == {
-                n: sent[n] for n in (7, 11, 12, 13, 41, 70)
+                n: sent.fields[n] for n in (7, 11, 12, 13, 41, 70)
             }
-            assert got.mac is None
+            assert (got.mac is None) == (sent.mac is None)  # an answer has one where its request had one
+            assert terminal.receive(answer).mac_ok in (None, True)
 
 
 def test_a_repeated_sign_on_is_answered_alike(house: House) -> None:
@@ -53,27 +55,6 @@ def test_reversals_are_taken_after_sign_off_and_payments_are_not(house: House) -
         assert house.balance(card) == before
 
 
-def test_the_old_mac_key_is_refused_after_an_exchange_and_the_new_one_works(house: House) -> None:
-    with house.line() as line:
-        terminal, card = house.till(line), house.card()
-        under_old_key = terminal.purchase(house.now, card, 1_000)
-        assert line.exchange(terminal, terminal.key_exchange(house.now)).approved
-        reply = line.exchange(terminal, under_old_key)
-        assert (reply.code, reply.mac_ok) == ("63", None)
-        assert house.payments(terminal) == []
-        reply = line.exchange(terminal, terminal.purchase(house.now, card, 1_000))
-        assert (reply.code, reply.mac_ok) == ("00", True)
-
-
-def test_a_lost_key_exchange_reply_does_not_lock_the_terminal_out(house: House) -> None:
-    with house.line() as line:
-        terminal, card = house.till(line), house.card()
-        line.ask(terminal.key_exchange(house.now))  # the terminal never reads it
-        assert line.exchange(terminal, terminal.purchase(house.now, card, 1_000)).code == "63"
-        assert line.exchange(terminal, terminal.key_exchange(house.now)).approved
-        assert line.exchange(terminal, terminal.purchase(house.now, card, 1_000)).approved
-
-
 def test_two_connections_may_carry_one_terminal(house: House) -> None:
     with house.line() as one, house.line() as two:
         terminal, card = house.till(one), house.card()
@@ -107,20 +88,3 @@ def test_unknown_terminal_gets_58_for_everything(house: House) -> None:
             reply = line.exchange(terminal, payload)
             assert (reply.code, reply.mac_ok) == ("58", None)
         assert house.payments(terminal) == []
-
-
-def test_a_repeat_with_a_pin_under_the_old_session_key_gets_the_stored_answer(house: House) -> None:
-    with house.line() as line:
-        terminal, card = house.till(line), house.card()
-        paid = terminal.purchase(house.now, card, 1_000, pin="4711")
-        first = terminal.receive(line.ask(paid))
-        assert first.approved
-        assert line.exchange(terminal, terminal.key_exchange(house.now)).approved
-        again = line.exchange(terminal, terminal.repeat_of(paid))
-        assert (again.code, again.approval, again.mac_ok) == ("00", first.approval, True)
-        new = terminal.purchase(house.now, card, 1_000, pin="4711")
-        assert line.exchange(terminal, terminal.key_exchange(house.now)).approved
-        unbooked = line.exchange(terminal, terminal.repeat_of(new))
-        assert unbooked.code == "81"  # nothing is known of it, and its PIN cannot be read any more
-        assert house.tries(card) == 0
-        assert len(house.payments(terminal)) == 1
