@@ -5,7 +5,7 @@ is renewed by itself; while the database is away every look-up fails with Lookup
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -71,7 +71,7 @@ UPDATE terminal t SET ksn_counter = k.counter
 FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(terminal_id, ksn_id, counter)
 WHERE t.terminal_id = k.terminal_id AND t.ksn_id = k.ksn_id AND t.ksn_counter < k.counter"""
 
-Parameters = tuple[object, ...] | Mapping[str, object]
+Parameters = tuple[object, ...]
 
 
 class LookupUnavailableError(Exception):
@@ -190,7 +190,8 @@ class Lookup:
         False when another process has given it keys meanwhile. Raises LookupUnavailableError.
         """
         asked = (
-            new.tmk, before, at, detail, new.tpk, new.tak, new.keys_until, new.tpk_old, new.tak_old, new.old_until,
+            new.tmk, before, at, detail,
+            new.tpk, new.tak, new.keys_until, new.tpk_old, new.tak_old, new.old_until,
         )  # fmt: skip
         return bool(await self._given.ask(new.terminal_id, asked))
 
