@@ -51,6 +51,11 @@ def add_months(day: int, months: int) -> int:
     return year * 10_000 + (month0 + 1) * 100 + min(day % 100, last)
 
 
+def add_days(day: int, days: int) -> int:
+    """Return the day (yyyymmdd) that lies `days` (0 or more) after `day`."""
+    return day_of_date(date.fromordinal(date_of_day(day).toordinal() + days))
+
+
 def business_date(instant: datetime, cutover: time) -> date:
     """Return the business date D of an aware instant: D runs from `cutover` on D to `cutover` on D+1.
 

@@ -4,16 +4,20 @@ Pure: the same values give the same decision. The order of the questions is the 
 helps a cardholder: card, PIN, merchant, money, limits.
 """
 
+from switch.domain.advice import complete, offline
 from switch.domain.calendar import add_months
-from switch.domain.decision import Decision, Detail, UsageChange, encode_detail
-from switch.domain.giveback import refund, reverse
+from switch.domain.cardcheck import check_card, tapped
+from switch.domain.decision import Decision, Detail, UsageChange, decode_detail, encode_detail
+from switch.domain.giveback import refund
+from switch.domain.holds import expired, held_of, today_of
 from switch.domain.payment import Kind, Outcome
+from switch.domain.preauth import preauthorise
 from switch.domain.record import balances, decline, record
-from switch.domain.request import PinCheck, Request, Stored, Terms
-from switch.domain.spend import purchase
+from switch.domain.request import Entry, Request, Stored, Terms
+from switch.domain.reversal import reverse
+from switch.domain.spend import purchase, without_pin
+from switch.domain.void import void
 from switch.domain.wallet import NEVER, Card, Lot, LotKind, Wallet
-
-_CARD_STATES = {"blocked": "card_blocked", "lost": "card_lost", "stolen": "card_stolen"}
 
 
 def decide(
@@ -23,62 +27,118 @@ def decide(
     *,
     business_day: int,
     pin_tries_max: int,
+    cvv_tries_max: int = 10,
     originals: list[Stored],
     tombstoned: bool = False,
+    original_tombstoned: bool = False,
     credited_through: int = 0,
 ) -> Decision:
     """Decide one request on one wallet.
 
     `business_day` (yyyymmdd) is the date it will be booked on; `originals` the stored payments that its DE90
-    may mean (for the reversal of a refund: the refund and its purchase); `tombstoned` whether its reversal
-    came before it; `credited_through` (yyyymmdd) the last business date whose cashback this wallet got.
+    may mean and those behind them (the purchase of a refund, the first 0100 of an increment, the completion
+    of a 0100); `tombstoned` whether its reversal came before it, `original_tombstoned` whether that of the
+    0100 that a completion names did; `credited_through` (yyyymmdd) the last business date whose cashback
+    this wallet got. Holds whose time is over are removed with whatever is decided.
     """
     kind = request.key.kind
-    if kind == Kind.REVERSAL:
-        return reverse(request, wallet, terms, business_day, originals, credited_through)
-    if tombstoned:
-        return decline(request, wallet, terms, business_day, "reversed_before")
-    if kind == Kind.REFUND:
-        # Money that comes back may come back to a lost or blocked card: it goes to the member's wallet.
-        return refund(request, wallet, terms, business_day, originals, credited_through)
-    refused, tries = _card_and_pin(request, wallet, wallet.cards[request.card_no], pin_tries_max)
-    if refused is None and kind != Kind.INQUIRY and not terms.merchant_open:
-        refused = "merchant_closed"
-    if refused is not None:
-        return decline(request, wallet, terms, business_day, refused, pin_tries=tries)
-    if kind == Kind.PURCHASE:
-        decision = purchase(request, wallet, terms, business_day)
-    elif kind == Kind.TOPUP:
-        decision = _topup(request, wallet, terms, business_day)
+    if kind in (Kind.REVERSAL, Kind.REFUND, Kind.VOID):
+        decision = _take_back(request, wallet, terms, business_day, originals, credited_through, tombstoned)
+    elif tombstoned:
+        decision = decline(request, wallet, terms, business_day, "reversed_before")
     else:
-        decision = _inquiry(request, wallet, terms, business_day)
-    if tries is not None:
-        decision.pin_tries = tries
+        refused, card = check_card(request, wallet, terms, pin_tries_max, cvv_tries_max)
+        if refused is None and kind != Kind.INQUIRY and not terms.merchant_open:
+            refused = "merchant_closed"
+        if request.advice:
+            decision = _advice(request, wallet, terms, business_day, originals, refused, original_tombstoned)
+        elif refused is not None:
+            decision = decline(request, wallet, terms, business_day, refused)
+        else:
+            decision = _ask(request, wallet, terms, business_day, originals)
+        if request.entry == Entry.CONTACTLESS:
+            card = _tap(request, wallet, decision, card)
+        decision.card = card
+    if wallet.held:
+        decision.holds += expired(wallet, today_of(request, business_day), decision.holds)
     return decision
 
 
-def _card_and_pin(
-    request: Request, wallet: Wallet, card: Card, pin_tries_max: int
-) -> tuple[str | None, int | None]:
-    """The reason to refuse (or None) and the new number of wrong tries (or None: unchanged)."""
-    if not wallet.active:
-        return "wallet_stopped", None
-    if card.state != "active":
-        return _CARD_STATES.get(card.state, "card_blocked"), None
-    if card.expiry < request.key.local_day // 100 % 10_000 or request.expiry not in (None, card.expiry):
-        return "card_expired", None
-    if card.pin_tries >= pin_tries_max:
-        return "pin_tries_exceeded", None  # with or without a PIN: only an operator unblocks the card
-    if request.pin == PinCheck.NONE:
-        return None, None
-    if request.pin == PinCheck.WRONG:
-        tries = card.pin_tries + 1
-        return ("pin_tries_exceeded" if tries >= pin_tries_max else "wrong_pin"), tries
-    return None, 0 if card.pin_tries else None
+def _take_back(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    originals: list[Stored],
+    credited_through: int,
+    tombstoned: bool,
+) -> Decision:
+    """Money that comes back may come back to a lost or blocked card: it goes to the member's wallet."""
+    if request.key.kind == Kind.REVERSAL:
+        decision = reverse(request, wallet, terms, business_day, originals, credited_through)
+    elif tombstoned:
+        return decline(request, wallet, terms, business_day, "reversed_before")
+    elif request.key.kind == Kind.REFUND:
+        return refund(request, wallet, terms, business_day, originals, credited_through)
+    else:
+        decision = void(request, wallet, terms, business_day, originals, credited_through)
+    decision.card = _untap(wallet, decision)
+    return decision
+
+
+def _advice(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    originals: list[Stored],
+    fault: str | None,
+    reversed_before: bool,
+) -> Decision:
+    if request.original is None:
+        return offline(request, wallet, terms, business_day, fault)
+    return complete(
+        request, wallet, terms, business_day, originals, fault=fault, reversed_before=reversed_before
+    )
+
+
+def _ask(
+    request: Request, wallet: Wallet, terms: Terms, business_day: int, originals: list[Stored]
+) -> Decision:
+    """What the card may do in principle, asked of its money."""
+    kind = request.key.kind
+    if kind == Kind.PURCHASE:
+        return purchase(request, wallet, terms, business_day)
+    if kind == Kind.PREAUTH:
+        return preauthorise(request, wallet, terms, business_day, originals)
+    if kind == Kind.TOPUP:
+        return _topup(request, wallet, terms, business_day)
+    return _inquiry(request, wallet, terms, business_day)
+
+
+def _tap(request: Request, wallet: Wallet, decision: Decision, card: Card | None) -> Card | None:
+    """Count a contactless payment without a PIN; a completion was counted with its 0100."""
+    done = decision.stored
+    if not done.approved or (request.advice and request.original is not None) or not without_pin(request):
+        return card
+    return tapped(card or wallet.cards[request.card_no], done.approved)
+
+
+def _untap(wallet: Wallet, decision: Decision) -> Card | None:
+    """Give the contactless sum back what is taken back of a payment that it counted."""
+    if not decision.originals:
+        return None
+    change = decision.originals[0]
+    card = wallet.cards.get(change.stored.card_no)
+    won = change.returned - change.stored.returned
+    if card is None or won <= 0 or not card.tap_won or not decode_detail(change.stored.detail).tap:
+        return None
+    return tapped(card, -won)
 
 
 def _inquiry(request: Request, wallet: Wallet, terms: Terms, business_day: int) -> Decision:
-    after = balances(wallet, terms, request.key.local_day)
+    held = held_of(wallet, today_of(request, business_day))
+    after = balances(wallet, terms, request.key.local_day, held=held)
     return Decision(record(request, wallet, terms, business_day, Outcome.APPROVED, "approved", after=after))
 
 
@@ -86,7 +146,7 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int) ->
     """Each top-up is a purchase lot of its own, with its own refund right."""
     day, amount = request.key.local_day, request.amount
     limits = terms.policy.limits
-    ledger, free = balances(wallet, terms, day)
+    ledger, free = balances(wallet, terms, day, held=held_of(wallet, today_of(request, business_day)))
     for reason, limit, used in (
         ("over_topup_limit", limits.topup_month_max, wallet.usage_of(day // 100).topup),
         ("over_holding_limit", limits.holding_max, ledger),

@@ -7,9 +7,9 @@ into entries, the store writes both down.
 import msgspec
 
 from switch.domain.cashback import Piece
-from switch.domain.payment import NEXT, Outcome
-from switch.domain.request import Stored
-from switch.domain.wallet import Lot, MonthUsage, Wallet
+from switch.domain.payment import FIRST, NEXT, Kind, Outcome
+from switch.domain.request import Entry, Stored
+from switch.domain.wallet import Card, Hold, Lot, MonthUsage, Wallet
 
 FunderNoWon = tuple[tuple[int, int], ...]
 """(funder_no, won) pairs."""
@@ -28,7 +28,12 @@ class UsageChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class Detail(msgspec.Struct, omit_defaults=True, gc=False):
-    """The explanation stored with a payment: which lots, which pieces, which rule, what was missing."""
+    """The explanation stored with a payment: which lots, which pieces, which rule, what was missing.
+
+    `hold`, `expires`: the lots that a 0100 holds and the last valid day (yyyymmdd); `released`: the lots that
+    a hold got back; `named`: (STAN, DE7) of an original that is not known; `tap`: counted as contactless
+    without a PIN.
+    """
 
     uses: tuple[tuple[int, int], ...] = ()
     funders: FunderNoWon = ()
@@ -47,6 +52,12 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     used: int = 0
     short: int = 0
     note: str = ""
+    entry: int = Entry.KEYED
+    tap: bool = False
+    hold: tuple[LotWon, ...] = ()
+    expires: int = 0
+    released: tuple[LotWon, ...] = ()
+    named: tuple[int, str] | None = None
 
 
 _encode_detail = msgspec.json.Encoder().encode
@@ -85,10 +96,12 @@ class Decision(msgspec.Struct, gc=False):
     granted      funders → accrued cashback         taken       accrued cashback → funders (either sign)
     recovered    lots → accrued cashback (negative won: back again)
     receivable   owed by the member instead
+    holds        every hold that changes, as it stands afterwards; one without won is removed
+    card         the card with its counters as they stand afterwards, if they change
     """
 
     stored: Stored
-    pin_tries: int | None = None
+    card: Card | None = None
     spent: tuple[LotWon, ...] = ()
     restored: tuple[LotWon, ...] = ()
     treasury: FunderNoWon = ()
@@ -101,10 +114,15 @@ class Decision(msgspec.Struct, gc=False):
     usage: UsageChange | None = None
     originals: tuple[OriginalChange, ...] = ()
     tombstone: tuple[str, int, str] | None = None
+    holds: tuple[Hold, ...] = ()
 
 
 def apply(decision: Decision, wallet: Wallet) -> None:
-    """Carry a decision out on the wallet in memory, so that the batch's next request sees it."""
+    """Carry a decision out on the wallet in memory, so that the batch's next request sees it.
+
+    Raises ForbiddenTransitionError where the life cycle (payment.FIRST, payment.NEXT) has no such step.
+    """
+    _check_steps(decision)
     wallet.seq = decision.stored.seq
     for lot_no, _, won in decision.spent:
         wallet.lots[lot_no].balance -= won
@@ -120,13 +138,33 @@ def apply(decision: Decision, wallet: Wallet) -> None:
     wallet.receivable += decision.receivable
     if decision.usage is not None:
         apply_usage(wallet, decision.usage)
-    if decision.pin_tries is not None:
-        wallet.cards[decision.stored.card_no].pin_tries = decision.pin_tries
+    if decision.card is not None:
+        wallet.cards[decision.card.card_no] = decision.card
+    if decision.holds:
+        _apply_holds(decision.holds, wallet)
     for change in decision.originals:
-        if change.outcome not in NEXT[Outcome(change.stored.outcome)]:
-            raise ForbiddenTransitionError(f"{Outcome(change.stored.outcome).name} to {change.outcome.name}")
         change.stored.returned = change.returned
         change.stored.outcome = change.outcome
+
+
+def _check_steps(decision: Decision) -> None:
+    stored = decision.stored
+    if stored.outcome not in FIRST[stored.key.kind]:  # type: ignore[index] # a Kind is its number
+        raise ForbiddenTransitionError(f"{Kind(stored.key.kind).name} born {Outcome(stored.outcome).name}")
+    for change in decision.originals:
+        before = Outcome(change.stored.outcome)
+        if change.stored.key.kind not in NEXT[before].get(change.outcome, ()):
+            name = Kind(change.stored.key.kind).name
+            raise ForbiddenTransitionError(f"{name} from {before.name} to {change.outcome.name}")
+
+
+def _apply_holds(holds: tuple[Hold, ...], wallet: Wallet) -> None:
+    for hold in holds:
+        if hold.won:
+            wallet.held[hold.seq] = hold
+        else:
+            wallet.held.pop(hold.seq, None)
+    wallet.holds = len(wallet.held)
 
 
 def apply_usage(wallet: Wallet, change: UsageChange) -> None:

@@ -1,4 +1,4 @@
-"""Payments: their kinds, outcomes and identity."""
+"""Payments: their kinds, outcomes, life cycle and identity."""
 
 from enum import IntEnum
 
@@ -6,7 +6,11 @@ import msgspec
 
 
 class Kind(IntEnum):
-    """What a message asks for. The numbers are stored; never renumber."""
+    """What a message asks for. The numbers are stored; never renumber.
+
+    A completion and an offline purchase are purchases that come as advices (0220): settlement, refunds, fees
+    and cashback see purchases. A pre-authorisation (0100, its increments too) holds money and moves none.
+    """
 
     PURCHASE = 1
     REFUND = 2
@@ -18,33 +22,56 @@ class Kind(IntEnum):
 
 
 class Outcome(IntEnum):
-    """How a stored payment stands. The numbers are stored; never renumber.
-
-    Life cycle (a payment moves only along these lines):
-
-        (new) ─▶ DECLINED                                  nothing was booked, for good
-        (new) ─▶ APPROVED ─▶ RETURNED_PARTLY ─▶ RETURNED   refunds and reversals take it back
-                     ▲────────────┴───────────────┘        … and the reversal of a refund gives it again
-        (new) ─▶ ACKNOWLEDGED                              a reversal that moved no money
-        (new) ─▶ EXCEPTION                                 acknowledged, but a person must look at it
-    """
+    """How a stored payment stands. The numbers are stored; never renumber. FIRST and NEXT say the rest."""
 
     APPROVED = 1
     DECLINED = 2
     RETURNED_PARTLY = 3
     RETURNED = 4
-    ACKNOWLEDGED = 5
-    EXCEPTION = 6
+    ACKNOWLEDGED = 5  # an answer of 00 that moved no money
+    EXCEPTION = 6  # the same, but a person must look at it
+    COMPLETED = 7  # a pre-authorisation whose purchase has come
 
 
-NEXT: dict[Outcome, frozenset[Outcome]] = {
-    Outcome.APPROVED: frozenset({Outcome.RETURNED_PARTLY, Outcome.RETURNED}),
-    Outcome.RETURNED_PARTLY: frozenset({Outcome.APPROVED, Outcome.RETURNED_PARTLY, Outcome.RETURNED}),
-    Outcome.RETURNED: frozenset({Outcome.APPROVED, Outcome.RETURNED_PARTLY}),
-    Outcome.DECLINED: frozenset(),
-    Outcome.ACKNOWLEDGED: frozenset(),
-    Outcome.EXCEPTION: frozenset(),
+_P, _R, _T, _A, _V = Kind.PURCHASE, Kind.REFUND, Kind.TOPUP, Kind.PREAUTH, Kind.VOID
+
+# The life cycle. A payment is born with one of the outcomes of its kind …
+FIRST: dict[Kind, frozenset[Outcome]] = {
+    # An advice (0220) is never declined but for its own reversal having come first.
+    Kind.PURCHASE: frozenset({Outcome.APPROVED, Outcome.DECLINED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION}),
+    Kind.REFUND: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
+    Kind.TOPUP: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
+    Kind.INQUIRY: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
+    Kind.REVERSAL: frozenset({Outcome.APPROVED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION}),
+    Kind.PREAUTH: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
+    Kind.VOID: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
 }
+
+# … and moves only along these lines, each open to the kinds that it names.
+NEXT: dict[Outcome, dict[Outcome, frozenset[Kind]]] = {
+    Outcome.APPROVED: {
+        Outcome.RETURNED_PARTLY: frozenset({_P, _A}),  # refund; partial reversal; part of a hold released
+        Outcome.RETURNED: frozenset({_P, _A, _T, _R, _V}),  # refund, void, reversal; the hold released
+        Outcome.COMPLETED: frozenset({_A}),  # its completion came
+    },
+    Outcome.RETURNED_PARTLY: {
+        Outcome.RETURNED_PARTLY: frozenset({_P, _A}),
+        Outcome.RETURNED: frozenset({_P, _A}),
+        Outcome.APPROVED: frozenset({_P}),  # the refund was reversed
+        Outcome.COMPLETED: frozenset({_A}),
+    },
+    Outcome.RETURNED: {
+        Outcome.RETURNED_PARTLY: frozenset({_P, _A}),  # the last of several returns was reversed
+        Outcome.APPROVED: frozenset({_P, _A}),  # the refund or void was reversed
+    },
+    Outcome.DECLINED: {},  # nothing was booked, for good
+    Outcome.ACKNOWLEDGED: {},
+    Outcome.EXCEPTION: {},
+    Outcome.COMPLETED: {},  # what comes back now comes back of its purchase
+}
+
+POSTED = frozenset({Outcome.APPROVED, Outcome.RETURNED_PARTLY, Outcome.RETURNED})
+"""Outcomes of a payment that was booked, whatever has been taken back since."""
 
 
 class PaymentKey(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,9 @@ import msgspec
 LOT_KINDS = ("charged", "points")
 """Kinds of value that a wallet can hold."""
 
+REVERSALS_AFTER_COMPLETION = ("refund", "exception")
+"""What the reversal of a 0100 does once it is completed: gives the completion back, or is looked at."""
+
 Shares = tuple[tuple[str, int], ...]
 """(funder id, ppm) in the programme's order of funders, none of them 0; they add up to the rate."""
 
@@ -81,6 +84,17 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     holding_max: int = 0
 
 
+class Contactless(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Contactless without a PIN: won of one payment, how many of them and their won since the last PIN.
+
+    0 = no limit.
+    """
+
+    no_pin_max: int = 0
+    no_pin_count_max: int = 0
+    no_pin_sum_max: int = 0
+
+
 class FeeClass(msgspec.Struct, frozen=True, gc=False):
     """Merchants with annual sales above < sales ≤ up_to (won) pay rate_ppm."""
 
@@ -94,7 +108,9 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     tiers and fee_classes ascend from 0 without gap; the last tier's up_to is the monthly cap of cashback.
     fee_default_ppm is for merchants above the last fee class or not classed yet. funder_order is the
-    programme's. payout_days are bank days after the business date; expiries are in months.
+    programme's. payout_days are bank days after the business date; expiries are in months. A hold's last
+    day is hold_days after its 0100's; its completion may exceed it by completion_over (ppm of the hold);
+    reversal_after_completion is one of REVERSALS_AFTER_COMPLETION.
     """
 
     programme_id: str
@@ -112,6 +128,10 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     payout_days: int = 2
     points_expiry_months: int = 60
     charged_expiry_months: int = 60
+    hold_days: int = 7
+    completion_over: int = 0
+    reversal_after_completion: str = "refund"
+    contactless: Contactless = Contactless()
 
     @property
     def cap(self) -> int:

@@ -4,16 +4,23 @@ from switch.domain.decision import NO_DETAIL, Decision, Detail, encode_detail
 from switch.domain.payment import Outcome
 from switch.domain.reasons import REASONS
 from switch.domain.request import Request, Stored, Terms
-from switch.domain.wallet import LOT_KIND_NAME, LotKind, Wallet
+from switch.domain.wallet import LOT_KIND_NAME, Card, LotKind, Wallet
 
 _NO_DETAIL = encode_detail(NO_DETAIL)
 _NUMBER = {name: reason.number for name, reason in REASONS.items()}
 
 
 def balances(
-    wallet: Wallet, terms: Terms, day: int, changes: tuple[tuple[int, int], ...] = ()
+    wallet: Wallet,
+    terms: Terms,
+    day: int,
+    changes: tuple[tuple[int, int], ...] = (),
+    held: dict[int, int] | None = None,
 ) -> tuple[int, int]:
-    """(ledger balance, won that may be spent at this merchant on `day`), after changes of (lot_no, won)."""
+    """(ledger balance, won that may be spent at this merchant on `day`), after changes of (lot_no, won).
+
+    `held` (won by lot) is in the ledger balance and not to be spent.
+    """
     ledger = spendable = 0
     change_of = dict(changes) if changes else None
     for lot in wallet.lots.values():
@@ -21,6 +28,8 @@ def balances(
         if change_of is not None:
             balance += change_of.get(lot.lot_no, 0)
         ledger += balance
+        if held is not None:
+            balance -= held.get(lot.lot_no, 0)
         if lot.expires and day > lot.expires:
             continue
         if lot.kind == LotKind.POINTS and not wallet.points_on:
@@ -44,9 +53,13 @@ def record(
     usage_before: int = 0,
     cashback: int = 0,
     original: Stored | None = None,
+    base_seq: int = 0,
     detail: bytes = _NO_DETAIL,
 ) -> Stored:
-    """The row that is stored. `after` are the balances told; what refers to an original keeps its terms."""
+    """The row that is stored. `after` are the balances told; what takes back an original keeps its terms.
+
+    `base_seq` names the 0100 that an increment or completion follows: it is judged by its own day's terms.
+    """
     return Stored(
         request.key,
         wallet.wallet_id,
@@ -72,7 +85,7 @@ def record(
         after[0],
         after[1],
         0,
-        0 if original is None else original.seq,
+        base_seq if original is None else original.seq,
         request.batch_no,
         detail,
     )
@@ -86,9 +99,43 @@ def decline(
     reason: str,
     *,
     detail: Detail | None = None,
-    pin_tries: int | None = None,
+    card: Card | None = None,
 ) -> Decision:
     """Refuse a request: it is stored with its reason, and no money moves."""
     raw = _NO_DETAIL if detail is None else encode_detail(detail)
     stored = record(request, wallet, terms, business_day, Outcome.DECLINED, reason, detail=raw)
-    return Decision(stored, pin_tries=pin_tries)
+    return Decision(stored, card=card)
+
+
+def note(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    outcome: Outcome,
+    detail: Detail,
+    *,
+    original: Stored | None = None,
+    base_seq: int = 0,
+) -> Decision:
+    """Answer 00 without moving money (`outcome` ACKNOWLEDGED), or for a person to look at (EXCEPTION)."""
+    name = "acknowledged" if outcome == Outcome.ACKNOWLEDGED else "exception"
+    raw = encode_detail(detail)
+    return Decision(
+        record(
+            request,
+            wallet,
+            terms,
+            business_day,
+            outcome,
+            name,
+            original=original,
+            base_seq=base_seq,
+            detail=raw,
+        )
+    )
+
+
+def ref(original: Stored) -> dict[str, int]:
+    """How an explanation names the payment that it follows."""
+    return {"day": original.key.local_day, "seq": original.seq}

@@ -1,11 +1,30 @@
 """A purchase: may this money be spent here, which lots pay, what cashback does it earn (rules 3 and 4)."""
 
+from typing import NamedTuple
+
 from switch.domain.cashback import NOTHING, rate
-from switch.domain.decision import Decision, Detail, LotWon, UsageChange, encode_detail
+from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, UsageChange, encode_detail
+from switch.domain.holds import held_in, held_of, today_of
 from switch.domain.payment import Outcome
-from switch.domain.record import balances, decline, record
-from switch.domain.request import Request, Terms
-from switch.domain.wallet import LOT_KIND_NAME, LOT_KIND_NO, Lot, Wallet
+from switch.domain.record import balances, decline, record, ref
+from switch.domain.request import Entry, PinCheck, Request, Stored, Terms
+from switch.domain.wallet import LOT_KIND_NAME, LOT_KIND_NO, Hold, Lot, Wallet
+
+Held = dict[int, int] | None
+"""Won by lot that holds keep; None for nothing."""
+
+
+class Choice(NamedTuple):
+    """Lots to spend; won still missing; won barred at this merchant; the rules that bar all of it.
+
+    The rules are told only if they are the true reason: every kind that the member spends is barred here,
+    so that a top-up would not help.
+    """
+
+    spent: tuple[LotWon, ...]
+    missing: int
+    barred: int
+    rules: list[str]
 
 
 def _spendable(wallet: Wallet, kind: int, day: int) -> list[Lot]:
@@ -22,21 +41,66 @@ def _kinds(wallet: Wallet, terms: Terms) -> list[str]:
 
 
 def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int) -> Decision:
-    """Approve or decline a purchase. A payment is never moved to money that the merchant may not take."""
-    day, amount = request.key.local_day, request.amount
-    spent, missing, barred, rules = _choose_lots(wallet, terms, day, amount)
-    if missing and (barred >= missing or rules):
-        found = Detail(rules=tuple(rules), short=missing)
-        return decline(request, wallet, terms, business_day, "merchant_restricted", detail=found)
-    over = _over_limit(wallet, terms, day, amount)
-    if over is not None:
-        return decline(request, wallet, terms, business_day, over[0], detail=over[1])
-    if missing:
-        found = Detail(short=missing)
-        return decline(request, wallet, terms, business_day, "insufficient_funds", detail=found)
+    """Approve or decline a purchase. A payment is never moved to money that the merchant may not take.
 
+    A terminal that takes partial approvals gets what may be spent here where it does not suffice.
+    """
+    held = held_of(wallet, today_of(request, business_day)) if wallet.held else None
+    spent, missing, refused = afford(request, wallet, terms, business_day, held)
+    if refused is not None:
+        return decline(request, wallet, terms, business_day, refused[0], detail=refused[1])
+    won = request.amount - missing
+    ledger, free = balances(wallet, terms, request.key.local_day, held=held)
+    after = (ledger - won, free - won)
+    reason = "partial_approval" if missing else "approved"
+    return book(request, wallet, terms, business_day, spent, after, reason=reason)
+
+
+def afford(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    held: Held,
+    standing: int = 0,
+) -> tuple[tuple[LotWon, ...], int, tuple[str, Detail] | None]:
+    """(lots to spend, won that a partial approval leaves out, why not, or None).
+
+    `standing` won are held already by the pre-authorisation that the request adds to.
+    """
+    day, amount = request.key.local_day, request.amount
+    spent, missing, barred, rules = choose(wallet, terms, day, amount, held)
+    short = missing if missing and not (request.partial and spent) else 0
+    if short and (barred >= short or rules):
+        return (), 0, ("merchant_restricted", Detail(rules=tuple(rules), short=short))
+    asked = amount - (missing - short)
+    over = over_limit(wallet, terms, day, asked, today_of(request, business_day), standing)
+    if over is not None:
+        return (), 0, over
+    if short:
+        return (), 0, ("insufficient_funds", Detail(short=short))
+    return spent, missing, None
+
+
+def book(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    spent: tuple[LotWon, ...],
+    after: tuple[int, int],
+    *,
+    reason: str = "approved",
+    note: str = "",
+    base: Stored | None = None,
+    holds: tuple[Hold, ...] = (),
+    originals: tuple[OriginalChange, ...] = (),
+) -> Decision:
+    """The decision that spends these lots: cashback rated, usage counted. `base`: the 0100 it completes."""
+    day = request.key.local_day
+    won = sum([part for _, _, part in spent])
     basis_kinds = terms.policy.cashback_basis
-    basis = sum([won for _, kind, won in spent if LOT_KIND_NAME[kind] in basis_kinds])
+    basis = sum([part for _, kind, part in spent if LOT_KIND_NAME[kind] in basis_kinds])
     month = day // 100
     usage_before = wallet.usage_of(month).basis
     rating = NOTHING
@@ -45,13 +109,16 @@ def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int) 
             terms.policy, basis=basis, usage_before=usage_before, groups=terms.groups, channel=request.channel
         )
     funder_no = terms.funder_no
-    granted = tuple([(funder_no[funder], won) for funder, won in rating.by_funder])
-    ledger, free = balances(wallet, terms, day)
+    granted = tuple([(funder_no[funder], part) for funder, part in rating.by_funder])
     detail = Detail(
-        uses=tuple([(lot_no, won) for lot_no, _, won in spent]),
+        uses=tuple([(lot_no, part) for lot_no, _, part in spent]),
         funders=granted,
         pieces=rating.pieces,
         groups=tuple(sorted(terms.groups)) if terms.groups else (),
+        original=None if base is None else ref(base),
+        note=note,
+        entry=request.entry,
+        tap=base is None and request.entry == Entry.CONTACTLESS and without_pin(request),
     )
     stored = record(
         request,
@@ -59,58 +126,67 @@ def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int) 
         terms,
         business_day,
         Outcome.APPROVED,
-        "approved",
-        approved=amount,
-        after=(ledger - amount, free - amount),
+        reason,
+        approved=won,
+        after=after,
         basis=basis,
         usage_before=usage_before,
         cashback=rating.total,
+        base_seq=0 if base is None else base.seq,
         detail=encode_detail(detail),
     )
-    return Decision(stored, spent=spent, granted=granted, usage=UsageChange(month, day, amount, basis))
+    usage = UsageChange(month, day, won, basis)
+    return Decision(stored, spent=spent, granted=granted, usage=usage, holds=holds, originals=originals)
 
 
-def _choose_lots(
-    wallet: Wallet, terms: Terms, day: int, amount: int
-) -> tuple[tuple[LotWon, ...], int, int, list[str]]:
-    """(lots to spend, won still missing, won barred at this merchant, the rules that bar all of it).
-
-    The rules are told only if they are the true reason: every kind that the member spends is barred here,
-    so that a top-up would not help.
-    """
+def choose(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held) -> Choice:
+    """Which lots would pay `amount` won here on `day`; what holds keep of them is left alone."""
     spent: list[LotWon] = []
     missing, barred = amount, 0
     rules: list[str] = []
-    kinds = _kinds(wallet, terms)
     open_kinds = 0
-    for name in kinds:
+    for name in _kinds(wallet, terms):
         refused = terms.refused.get(name)
         lots = _spendable(wallet, LOT_KIND_NO[name], day)
         if refused:
-            barred += sum([lot.balance for lot in lots])
+            barred += sum([lot.balance - (held.get(lot.lot_no, 0) if held else 0) for lot in lots])
             rules += [rule.code for rule in refused if rule.code not in rules]
             continue
         open_kinds += 1
         for lot in lots:
             if not missing:
                 break
-            won = min(lot.balance, missing)
-            spent.append((lot.lot_no, lot.kind, won))
-            missing -= won
+            free = lot.balance if held is None else lot.balance - held.get(lot.lot_no, 0)
+            won = min(free, missing)
+            if won:
+                spent.append((lot.lot_no, lot.kind, won))
+                missing -= won
     if missing and (barred >= missing or not open_kinds or "charged" in terms.refused):
-        return tuple(spent), missing, barred, rules
-    return tuple(spent), missing, barred, []
+        return Choice(tuple(spent), missing, barred, rules)
+    return Choice(tuple(spent), missing, barred, [])
 
 
-def _over_limit(wallet: Wallet, terms: Terms, day: int, amount: int) -> tuple[str, Detail] | None:
+def over_limit(
+    wallet: Wallet, terms: Terms, day: int, amount: int, today: int, standing: int = 0
+) -> tuple[str, Detail] | None:
+    """The limit that `amount` won more would break, with what is missing; open holds count as spent."""
     limits = terms.policy.limits
-    if limits.payment_max and amount > limits.payment_max:
-        over = amount - limits.payment_max
-        return "over_payment_limit", Detail(limit=limits.payment_max, short=over)
+    if limits.payment_max and standing + amount > limits.payment_max:
+        over = standing + amount - limits.payment_max
+        return "over_payment_limit", Detail(limit=limits.payment_max, used=standing, short=over)
+    month = day // 100
+    of_day = of_month = 0
+    if wallet.held:
+        of_day, of_month = held_in(wallet, today, day=day), held_in(wallet, today, month=month)
     for reason, limit, used in (
-        ("over_day_limit", limits.day_max, wallet.spent_on(day)),
-        ("over_month_limit", limits.month_max, wallet.usage_of(day // 100).spent),
+        ("over_day_limit", limits.day_max, wallet.spent_on(day) + of_day),
+        ("over_month_limit", limits.month_max, wallet.usage_of(month).spent + of_month),
     ):
         if limit and used + amount > limit:
             return reason, Detail(limit=limit, used=used, short=used + amount - limit)
     return None
+
+
+def without_pin(request: Request) -> bool:
+    """Whether a payment came without a PIN that is right."""
+    return request.pin != PinCheck.OK

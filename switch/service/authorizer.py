@@ -17,16 +17,17 @@ import psycopg
 import structlog
 
 from switch.domain.calendar import business_date, date_of_day, day_of_date
-from switch.domain.payment import BUCKETS, Outcome
+from switch.domain.payment import BUCKETS
+from switch.domain.reasons import REASONS
 from switch.domain.request import Request
 from switch.service import metrics
 from switch.service.batch import (
     Answer,
     Batch,
+    behind,
     decide_batch,
     past_days,
     past_months,
-    purchases_of_refunds,
 )
 from switch.service.holder import ReferenceHolder
 from switch.store.lane import LaneBooks
@@ -34,6 +35,7 @@ from switch.store.lane_values import Loaded
 
 log = structlog.get_logger()
 
+_EXCEPTION = REASONS["exception"].number
 _CLOSED_DAYS_MAX = 5  # tries to find an open business date before giving a batch up
 _COLLISIONS_MAX = 3  # tries when another program books a key of the batch first
 _RECONNECT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -68,6 +70,7 @@ class Limits(msgspec.Struct, frozen=True):
     give_up_s: float = 8.0
     stale_s: float = 12.0
     pin_tries_max: int = 3
+    cvv_tries_max: int = 10
 
 
 class Authorizer:
@@ -257,7 +260,12 @@ class Lane:
         started = asyncio.get_running_loop().time()
         loaded, business_days = await self._load(requests)
         batch = decide_batch(
-            requests, loaded, self._holder.current, business_days, self._limits.pin_tries_max
+            requests,
+            loaded,
+            self._holder.current,
+            business_days,
+            self._limits.pin_tries_max,
+            self._limits.cvv_tries_max,
         )
         await self._books.commit(batch.decisions, loaded)
         metrics.BATCHES.inc()
@@ -294,12 +302,14 @@ class Lane:
         raise BooksUnavailableError("reference data or business date keep changing")
 
     async def _load_rest(self, requests: Sequence[Request], loaded: Loaded) -> None:
-        """The second round: only refunds, reversals and late payments have one."""
+        """The second round: only what follows a payment, late payments and wallets with holds have one."""
         if any(request.original is not None for request in requests):
             await self._books.load_originals([r for r in requests if r.original is not None], loaded)
-            behind = purchases_of_refunds(requests, loaded)
-            if behind:
-                await self._books.load_by_seq(behind, loaded)
+            followed, bases = behind(requests, loaded)
+            if followed or bases:
+                await self._books.load_behind(followed, bases, loaded)
+        if any(wallet.holds for wallet in loaded.wallets.values()):
+            await self._books.load_holds(loaded)
         months = past_months(requests, loaded)
         if months:
             await self._books.load_past(months, loaded)
@@ -319,5 +329,5 @@ def _count(batch: Batch) -> None:
         elif answer.repeated:
             metrics.REPEATS.inc()
     for decision in batch.decisions:
-        if decision.stored.outcome == Outcome.EXCEPTION:
+        if decision.stored.reason == _EXCEPTION:
             metrics.EXCEPTIONS.inc()

@@ -10,7 +10,7 @@ import msgspec
 
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply, decode_detail
-from switch.domain.giveback import match
+from switch.domain.matching import base_seq, judged_by
 from switch.domain.payment import Kind
 from switch.domain.request import Request, Stored, Terms
 from switch.store.lane_values import Loaded
@@ -38,6 +38,7 @@ def decide_batch(
     reference: Reference,
     business_days: dict[int, int],
     pin_tries_max: int,
+    cvv_tries_max: int = 10,
 ) -> Batch:
     """Decide every request on what was loaded, and carry each decision out before the next."""
     batch = Batch([], [])
@@ -51,14 +52,17 @@ def decide_batch(
         wallet = loaded.wallets[request.wallet_id]
         originals = loaded.originals.get(request.wallet_id, []) if request.original is not None else []
         stone = (request.wallet_id, request.key.terminal_id, request.key.stan, request.transmission)
+        named = _stone_of_original(request)
         decision = decide(
             request,
             wallet,
             _terms(request, originals, reference),
             business_day=business_days[wallet.programme_no],
             pin_tries_max=pin_tries_max,
+            cvv_tries_max=cvv_tries_max,
             originals=originals,
             tombstoned=stone in loaded.tombstones,
+            original_tombstoned=named is not None and named in loaded.tombstones,
             credited_through=loaded.credited.get((wallet.programme_no, wallet.bucket), 0),
         )
         apply(decision, wallet)
@@ -81,7 +85,7 @@ def _terms(request: Request, originals: list[Stored], reference: Reference) -> T
     """A payment is judged by its own day's terms; what takes it back, by those of the payment."""
     key = request.key
     if request.original is not None:
-        original = match(request, originals)
+        original = judged_by(request, originals)
         if original is not None:
             return reference.terms_of(
                 original.policy_no, original.merchant_no, original.key.local_day, original.channel
@@ -111,21 +115,47 @@ def past_days(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, in
         {
             (wallet.bucket, wallet.wallet_id, request.key.local_day)
             for request in requests
-            if request.key.kind == Kind.PURCHASE
+            if request.key.kind in (Kind.PURCHASE, Kind.PREAUTH)
             and (wallet := loaded.wallets.get(request.wallet_id)) is not None
             and request.key.local_day < wallet.day
         }
     )
 
 
-def purchases_of_refunds(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, int, int, int]]:
-    """(bucket, wallet, seq, local day) of the purchases behind refunds that are being reversed."""
-    wanted: set[tuple[int, int, int, int]] = set()
+def behind(
+    requests: Sequence[Request], loaded: Loaded
+) -> tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int]]]:
+    """What else must be known of the originals.
+
+    (bucket, wallet, seq, local day) of the payments that they follow: the purchase of a refund or void that
+    is reversed, the first 0100 of an increment; (bucket, wallet, seq) of the pre-authorisations among them,
+    whose completions may have come.
+    """
+    followed: set[tuple[int, int, int, int]] = set()
+    bases: set[tuple[int, int, int]] = set()
     for request in requests:
-        if request.original is None or Kind.REFUND not in request.original.kinds:
+        if request.original is None:
             continue
         for stored in loaded.originals.get(request.wallet_id, ()):
-            origin = decode_detail(stored.detail).original if stored.original_seq else None
+            at = (stored.key.bucket, stored.wallet_id)
+            if stored.key.kind == Kind.PREAUTH:
+                bases.add((*at, base_seq(stored)))
+            if stored.key.kind not in _FOLLOWING or not stored.original_seq:
+                continue
+            origin = decode_detail(stored.detail).original
             if origin is not None:
-                wanted.add((stored.key.bucket, stored.wallet_id, origin["seq"], origin["day"]))
-    return sorted(wanted)
+                followed.add((*at, stored.original_seq, origin["day"]))
+                if stored.key.kind == Kind.VOID:
+                    bases.add((*at, stored.original_seq))
+    return sorted(followed), sorted(bases)
+
+
+_FOLLOWING = frozenset({Kind.REFUND, Kind.VOID, Kind.PREAUTH})
+
+
+def _stone_of_original(request: Request) -> tuple[int, str, int, str] | None:
+    """Where a tombstone of the 0100 would be that a completion names."""
+    ref = request.original
+    if ref is None or not request.advice:
+        return None
+    return request.wallet_id, ref.terminal_id, ref.stan, ref.transmission

@@ -7,6 +7,7 @@ payments need; the last round writes everything and commits, durably. Values go 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
+import msgspec
 from psycopg import AsyncConnection, InterfaceError
 from psycopg.rows import TupleRow
 
@@ -14,7 +15,7 @@ from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.decision import Decision
 from switch.domain.payment import PaymentKey
 from switch.domain.request import Request, Stored
-from switch.domain.wallet import Card, Lot, MonthUsage, Wallet
+from switch.domain.wallet import Card, Hold, Lot, MonthUsage, Wallet
 from switch.store import lane_sql as sql
 from switch.store.arrays import (
     Day,
@@ -30,8 +31,12 @@ from switch.store.lane_values import Loaded
 from switch.store.lane_write import writes
 from switch.store.pipe import Pipe, Rows, Statement
 
+COMPLETED_AROUND_DAYS = 366
+"""How far from its 0100 a completion is looked for: as far as an original is looked for at all."""
+
 _new_stored: Callable[..., Stored] = Stored  # rows come as tuples of anything
 _new_wallet: Callable[..., Wallet] = Wallet
+_uses_of = msgspec.json.Decoder(tuple[tuple[int, int, int], ...]).decode
 
 
 def _stored(row: TupleRow) -> Stored:
@@ -92,6 +97,15 @@ class LaneBooks:
         days = [key.local_day for key in keys]
         key_buckets, stans = int2s([key.bucket for key in keys]), int4s([key.stan for key in keys])
         terminals = texts([key.terminal_id for key in keys])
+        stones = [
+            (r.key.bucket, r.wallet_id, r.key.terminal_id, r.key.stan, r.transmission) for r in requests
+        ]
+        # A completion whose 0100 never came: that one's reversal may have come before it.
+        stones += [
+            (r.key.bucket, r.wallet_id, r.original.terminal_id, r.original.stan, r.original.transmission)
+            for r in requests
+            if r.advice and r.original is not None
+        ]
         answers = await self._round(
             (
                 ("BEGIN", ()),
@@ -123,11 +137,11 @@ class LaneBooks:
                 (
                     sql.TOMBSTONES,
                     (
-                        key_buckets,
-                        int8s([r.wallet_id for r in requests]),
-                        terminals,
-                        stans,
-                        texts([r.transmission for r in requests]),
+                        int2s([s[0] for s in stones]),
+                        int8s([s[1] for s in stones]),
+                        texts([s[2] for s in stones]),
+                        int4s([s[3] for s in stones]),
+                        texts([s[4] for s in stones]),
                     ),
                 ),
             )
@@ -154,8 +168,8 @@ class LaneBooks:
 
     async def load_originals(self, requests: Sequence[Request], loaded: Loaded) -> None:
         """What refunds and reversals refer to, and how far their wallets' cashback has been credited."""
-        wanted = [(r.key.bucket, r.wallet_id, r.original) for r in requests if r.original is not None]
-        days = [ref.day for _, _, ref in wanted]
+        wanted = {(r.key.bucket, r.wallet_id, r.original.stan) for r in requests if r.original is not None}
+        days = [r.original.day for r in requests if r.original is not None]
         marks = {(r.programme_no, r.key.bucket) for r in requests if r.original is not None}
         found, credited = await self._round(
             (
@@ -164,7 +178,7 @@ class LaneBooks:
                     (
                         int2s([w[0] for w in wanted]),
                         int8s([w[1] for w in wanted]),
-                        int4s([w[2].stan for w in wanted]),
+                        int4s([w[2] for w in wanted]),
                         _shift(min(days), -1),
                         _shift(max(days), 1),
                     ),
@@ -174,30 +188,54 @@ class LaneBooks:
         )
         loaded.credited = {(row[0], row[1]): day_of_date(row[2]) for row in credited}
         loaded.originals = {}
-        for row in found:
-            original = _stored(row)
-            loaded.originals.setdefault(original.wallet_id, []).append(original)
+        _add_originals(found, loaded)
 
-    async def load_by_seq(self, wanted: Sequence[tuple[int, int, int, int]], loaded: Loaded) -> None:
-        """Payments by (bucket, wallet, seq, local day): the purchases of refunds that are reversed."""
-        (found,) = await self._round(
-            (
+    async def load_behind(
+        self,
+        followed: Sequence[tuple[int, int, int, int]],
+        bases: Sequence[tuple[int, int, int]],
+        loaded: Loaded,
+    ) -> None:
+        """Payments that originals follow, by (bucket, wallet, seq, local day), and completions of the
+        pre-authorisations with these (bucket, wallet, seq)."""
+        statements: list[Statement] = []
+        if followed:
+            statements.append(
                 (
                     sql.BY_SEQ,
                     (
-                        int2s([w[0] for w in wanted]),
-                        int8s([w[1] for w in wanted]),
-                        int4s([w[2] for w in wanted]),
-                        dates([w[3] for w in wanted]),
+                        int2s([w[0] for w in followed]),
+                        int8s([w[1] for w in followed]),
+                        int4s([w[2] for w in followed]),
+                        dates([w[3] for w in followed]),
                     ),
-                ),
+                )
             )
-        )
-        for row in found:
-            original = _stored(row)
-            known = loaded.originals.setdefault(original.wallet_id, [])
-            if all(other.key != original.key for other in known):
-                known.append(original)
+        if bases:
+            days = [stored.key.local_day for found in loaded.originals.values() for stored in found]
+            statements.append(
+                (
+                    sql.BY_BASE,
+                    (
+                        int2s([w[0] for w in bases]),
+                        int8s([w[1] for w in bases]),
+                        int4s([w[2] for w in bases]),
+                        _shift(min(days), -COMPLETED_AROUND_DAYS),
+                        _shift(max(days), COMPLETED_AROUND_DAYS),
+                    ),
+                )
+            )
+        for found in await self._round(statements):
+            _add_originals(found, loaded)
+
+    async def load_holds(self, loaded: Loaded) -> None:
+        """The holds of every wallet that has some."""
+        wallets = [wallet for wallet in loaded.wallets.values() if wallet.holds]
+        keys = (int2s([w.bucket for w in wallets]), int8s([w.wallet_id for w in wallets]))
+        (found,) = await self._round(((sql.HOLDS, keys),))
+        for wallet, seq, of_day, expires, won, uses in found:
+            hold = Hold(seq, day_of_date(of_day), expires, won, _uses_of(uses))
+            loaded.wallets[wallet].held[seq] = hold
 
     async def load_past(self, wanted: Sequence[tuple[int, int, int]], loaded: Loaded) -> None:
         """Counters of months that wallets have left behind, by (bucket, wallet, month)."""
@@ -248,6 +286,15 @@ class LaneBooks:
         if not self.is_open:
             return
         await self._round((("ROLLBACK", ()),))
+
+
+def _add_originals(rows: Rows, loaded: Loaded) -> None:
+    """Every payment once: two values of the same one would not see each other's changes."""
+    for row in rows:
+        original = _stored(row)
+        known = loaded.originals.setdefault(original.wallet_id, [])
+        if all(other.key != original.key for other in known):
+            known.append(original)
 
 
 def _shift(to: int, by: int) -> Day:

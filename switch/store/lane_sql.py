@@ -61,7 +61,7 @@ JOIN tombstone t ON t.bucket = k.bucket AND t.wallet_id = k.wallet_id AND t.term
 ORIGINALS = f"""\
 SELECT {_P_STORED}
 FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, stan)
-JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.stan = k.stan
+JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND (p.stan = k.stan OR k.stan = 0)
 WHERE p.local_day BETWEEN %s AND %s"""
 
 BY_SEQ = f"""\
@@ -69,6 +69,19 @@ SELECT {_P_STORED}
 FROM unnest(%s, %s, %s, %s) AS k(bucket, wallet_id, seq, local_day)
 JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq = k.seq
     AND p.local_day = k.local_day"""
+
+# What follows a pre-authorisation: its completion comes later, on a day that only the completion knows.
+BY_BASE = f"""\
+SELECT {_P_STORED}
+FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, seq)
+JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq > k.seq
+    AND p.original_seq = k.seq AND p.kind = 1
+WHERE p.local_day BETWEEN %s AND %s"""
+
+HOLDS = """\
+SELECT h.wallet_id, h.seq, h.local_day, h.expires, h.won, h.uses
+FROM unnest(%s, %s) AS k(bucket, wallet_id)
+JOIN hold h ON h.bucket = k.bucket AND h.wallet_id = k.wallet_id"""
 
 CREDIT_MARKS = """\
 SELECT m.programme_no, m.bucket, m.credited_through
@@ -103,10 +116,10 @@ FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 UPDATE_WALLETS = """\
 UPDATE wallet w SET seq = k.seq, lot_seq = k.lot_seq, receivable = k.receivable, month = k.month,
     month_spent = k.month_spent, month_basis = k.month_basis, month_topup = k.month_topup,
-    day = k.day, day_spent = k.day_spent
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    day = k.day, day_spent = k.day_spent, holds = k.holds
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
   AS k(bucket, wallet_id, seq, lot_seq, receivable, month, month_spent, month_basis, month_topup, day,
-       day_spent)
+       day_spent, holds)
 WHERE w.bucket = k.bucket AND w.wallet_id = k.wallet_id"""
 
 UPDATE_LOTS = """\
@@ -119,9 +132,20 @@ INSERT INTO lot (bucket, wallet_id, lot_no, kind, funder_no, balance, granted, o
 SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 
 UPDATE_CARDS = """\
-UPDATE card c SET pin_tries = k.pin_tries
-FROM unnest(%s, %s, %s, %s) AS k(bucket, wallet_id, card_no, pin_tries)
+UPDATE card c SET pin_tries = k.pin_tries, atc = k.atc, tap_count = k.tap_count, tap_won = k.tap_won,
+    cvv_tries = k.cvv_tries
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
+  AS k(bucket, wallet_id, card_no, pin_tries, atc, tap_count, tap_won, cvv_tries)
 WHERE c.bucket = k.bucket AND c.wallet_id = k.wallet_id AND c.card_no = k.card_no"""
+
+UPSERT_HOLDS = """\
+INSERT INTO hold (bucket, wallet_id, seq, local_day, expires, won, uses)
+SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (bucket, wallet_id, seq) DO UPDATE SET won = excluded.won, uses = excluded.uses"""
+
+DELETE_HOLDS = """\
+DELETE FROM hold h USING unnest(%s, %s, %s) AS k(bucket, wallet_id, seq)
+WHERE h.bucket = k.bucket AND h.wallet_id = k.wallet_id AND h.seq = k.seq"""
 
 UPDATE_ORIGINALS = """\
 UPDATE payment p SET returned = k.returned, outcome = k.outcome

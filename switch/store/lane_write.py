@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import astuple
 
 from switch.domain.decision import Decision
@@ -24,6 +25,7 @@ from switch.store.lane_values import Loaded
 from switch.store.pipe import Statement
 
 Statements = list[Statement]
+_encode = msgspec.json.Encoder().encode
 
 
 def writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
@@ -51,6 +53,7 @@ def writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
                 int8s([w.month_topup for w in wallets]),
                 int4s([w.day for w in wallets]),
                 int8s([w.day_spent for w in wallets]),
+                int2s([w.holds for w in wallets]),
             ),
         )
     )
@@ -178,13 +181,48 @@ def _add_lots(out: Statements, decisions: Sequence[Decision], loaded: Loaded) ->
         )
 
 
+def _add_holds(out: Statements, decisions: Sequence[Decision], loaded: Loaded) -> None:
+    changed = {(d.stored.key.bucket, d.stored.wallet_id, hold.seq) for d in decisions for hold in d.holds}
+    if not changed:
+        return
+    standing = [
+        (at, loaded.wallets[at[1]].held[at[2]]) for at in changed if at[2] in loaded.wallets[at[1]].held
+    ]
+    gone = [at for at in changed if at[2] not in loaded.wallets[at[1]].held]
+    if standing:
+        out.append(
+            (
+                sql.UPSERT_HOLDS,
+                (
+                    int2s([at[0] for at, _ in standing]),
+                    int8s([at[1] for at, _ in standing]),
+                    int4s([at[2] for at, _ in standing]),
+                    dates([hold.local_day for _, hold in standing]),
+                    int4s([hold.expires for _, hold in standing]),
+                    int8s([hold.won for _, hold in standing]),
+                    raw_texts([_encode(hold.uses) for _, hold in standing]),
+                ),
+            )
+        )
+    if gone:
+        out.append(
+            (
+                sql.DELETE_HOLDS,
+                (
+                    int2s([at[0] for at in gone]),
+                    int8s([at[1] for at in gone]),
+                    int4s([at[2] for at in gone]),
+                ),
+            )
+        )
+
+
 def _add_rare(out: Statements, decisions: Sequence[Decision], loaded: Loaded) -> None:
     tried = {
-        (d.stored.key.bucket, d.stored.wallet_id, d.stored.card_no)
-        for d in decisions
-        if d.pin_tries is not None
+        (d.stored.key.bucket, d.stored.wallet_id, d.card.card_no) for d in decisions if d.card is not None
     }
     if tried:
+        cards = [loaded.wallets[wallet].cards[number] for _, wallet, number in tried]
         out.append(
             (
                 sql.UPDATE_CARDS,
@@ -192,10 +230,15 @@ def _add_rare(out: Statements, decisions: Sequence[Decision], loaded: Loaded) ->
                     int2s([t[0] for t in tried]),
                     int8s([t[1] for t in tried]),
                     int2s([t[2] for t in tried]),
-                    int2s([loaded.wallets[t[1]].cards[t[2]].pin_tries for t in tried]),
+                    int2s([c.pin_tries for c in cards]),
+                    int4s([c.atc for c in cards]),
+                    int2s([c.tap_count for c in cards]),
+                    int8s([c.tap_won for c in cards]),
+                    int2s([c.cvv_tries for c in cards]),
                 ),
             )
         )
+    _add_holds(out, decisions, loaded)
     originals = {change.stored.key: change.stored for d in decisions for change in d.originals}
     if originals:
         keys, rows = list(originals), list(originals.values())

@@ -1,0 +1,194 @@
+"""Reversals (0400, 0420): taking back a payment that the terminal wants not to have happened.
+
+Never declined: see the outcome. PROTOCOL cases 1 to 11, 16 and 29.
+"""
+
+from switch.domain.decision import Decision, Detail, OriginalChange, UsageChange, decode_detail, encode_detail
+from switch.domain.giveback import give_back
+from switch.domain.holds import held_of, today_of
+from switch.domain.matching import by_seq, candidates
+from switch.domain.payment import Kind, Outcome
+from switch.domain.preauth import hold_again, over_standing, release
+from switch.domain.record import balances, note, record, ref
+from switch.domain.request import OriginalRef, Request, Stored, Terms
+from switch.domain.wallet import Wallet
+
+_NOTHING_LEFT = frozenset({Outcome.DECLINED, Outcome.RETURNED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION})
+
+
+def reverse(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    originals: list[Stored],
+    credited_through: int,
+) -> Decision:
+    """Take back a payment, whole or (replacement amount, DE95) in part. `terms` are the payment's own.
+
+    One that matches nothing is acknowledged and leaves a tombstone, by which its original is refused when it
+    comes; one that matches several is an exception. So is one whose amount is not the original's.
+    """
+    found = candidates(request.original, originals) if request.original is not None else []
+    if len(found) != 1:
+        return _unmatched(request, wallet, terms, business_day, len(found))
+    original = found[0]
+    kind = original.key.kind
+    if original.outcome in _NOTHING_LEFT or kind == Kind.INQUIRY:
+        told = Detail(original=ref(original), note="nothing to reverse")
+        return note(request, wallet, terms, business_day, Outcome.ACKNOWLEDGED, told, original=original)
+    # After a partial approval the terminal may name what it asked for or what it got.
+    if request.amount not in (original.amount, original.approved):
+        why = f"the reversal names {request.amount} won, its original {original.amount}"
+        return _exception(request, wallet, terms, business_day, original, why)
+    if kind == Kind.PREAUTH:
+        return release(request, wallet, terms, business_day, original, originals, credited_through)
+    if kind == Kind.PURCHASE:
+        return _reverse_purchase(request, wallet, terms, business_day, original, credited_through)
+    if request.replacement > 0:
+        why = "only purchases and pre-authorisations are reversed in part"
+        return _exception(request, wallet, terms, business_day, original, why)
+    if kind == Kind.TOPUP:
+        return _reverse_topup(request, wallet, terms, business_day, original)
+    if kind == Kind.VOID and decode_detail(original.detail).released:
+        return hold_again(request, wallet, terms, business_day, original, originals)
+    return _reverse_refund(request, wallet, terms, business_day, original, originals)
+
+
+def _unmatched(request: Request, wallet: Wallet, terms: Terms, business_day: int, found: int) -> Decision:
+    ref_to = request.original
+    named = (ref_to.stan, ref_to.transmission) if ref_to is not None else (0, "")
+    if found:
+        told = Detail(named=named, note=f"{found} payments fit what the reversal names")
+        return note(request, wallet, terms, business_day, Outcome.EXCEPTION, told)
+    # The original may still be on its way: it is refused when it comes.
+    told = Detail(named=named, note="no payment fits what the reversal names")
+    decision = note(request, wallet, terms, business_day, Outcome.ACKNOWLEDGED, told)
+    decision.tombstone = _stone(ref_to)
+    return decision
+
+
+def _stone(named: OriginalRef | None) -> tuple[str, int, str] | None:
+    if named is None or not named.stan or not named.transmission:
+        return None
+    return named.terminal_id, named.stan, named.transmission
+
+
+def _exception(
+    request: Request, wallet: Wallet, terms: Terms, business_day: int, original: Stored, why: str
+) -> Decision:
+    told = Detail(original=ref(original), note=why)
+    return note(request, wallet, terms, business_day, Outcome.EXCEPTION, told, original=original)
+
+
+def _reverse_purchase(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    original: Stored,
+    credited_through: int,
+) -> Decision:
+    """Give back what stands above the replacement amount: 0 without one, so all that remains."""
+    left = original.approved - original.returned - max(request.replacement, 0)
+    if left > 0:
+        return give_back(request, wallet, terms, business_day, original, left, credited_through)
+    outcome = Outcome.EXCEPTION if left else Outcome.ACKNOWLEDGED
+    told = Detail(original=ref(original), note=over_standing(left))
+    return note(request, wallet, terms, business_day, outcome, told, original=original)
+
+
+def _reverse_topup(
+    request: Request, wallet: Wallet, terms: Terms, business_day: int, original: Stored
+) -> Decision:
+    lot = wallet.lots[decode_detail(original.detail).lot_no]
+    amount = original.approved
+    held = held_of(wallet, today_of(request, business_day))
+    free = lot.balance - (held or {}).get(lot.lot_no, 0)
+    if free < amount:
+        why = f"{amount - free} won of the top-up have been spent or are held"
+        return _exception(request, wallet, terms, business_day, original, why)
+    stored = record(
+        request,
+        wallet,
+        terms,
+        business_day,
+        Outcome.APPROVED,
+        "approved",
+        approved=amount,
+        after=balances(wallet, terms, today_of(request, business_day), ((lot.lot_no, -amount),), held),
+        original=original,
+        detail=encode_detail(Detail(original=ref(original), returned=(0, amount), lot_no=lot.lot_no)),
+    )
+    return Decision(
+        stored,
+        removed=(lot.lot_no, lot.kind, amount),
+        usage=UsageChange(original.usage_month, 0, topup=-amount),
+        originals=(OriginalChange(original, amount, Outcome.RETURNED),),
+    )
+
+
+def _reverse_refund(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    original: Stored,
+    originals: list[Stored],
+) -> Decision:
+    """Undo a refund or a void: the purchase stands again. Only the latest return of a purchase can be undone.
+
+    What the refund clawed back from lots goes back to them; what it left the member owing is accrued again,
+    and the night pays it off.
+    """
+    done = decode_detail(original.detail)
+    purchase = by_seq(original.original_seq, originals)
+    if purchase is None or done.returned is None or purchase.returned != done.returned[1]:
+        why = "a later return of the same purchase stands in the way"
+        return _exception(request, wallet, terms, business_day, original, why)
+    given_back = tuple([(lot_no, kind, -won) for lot_no, kind, won in done.recovered])
+    changes: dict[int, int] = {}
+    for lot_no, _, won in (*done.restored, *given_back):
+        changes[lot_no] = changes.get(lot_no, 0) - won
+    held = held_of(wallet, today_of(request, business_day))
+    kept = held or {}
+    if any(wallet.lots[no].balance - kept.get(no, 0) + change < 0 for no, change in changes.items()):
+        why = "the refunded money has been spent or is held"
+        return _exception(request, wallet, terms, business_day, original, why)
+    amount = original.approved
+    before = done.returned[0]
+    state = Outcome.RETURNED_PARTLY if before else Outcome.APPROVED
+    detail = Detail(
+        original=ref(original),
+        returned=(done.returned[1], before),
+        basis_left=None if done.basis_left is None else done.basis_left[::-1],
+        funders=tuple([(funder, -won) for funder, won in done.funders]),
+        recovered=given_back,
+    )
+    stored = record(
+        request,
+        wallet,
+        terms,
+        business_day,
+        Outcome.APPROVED,
+        "approved",
+        approved=amount,
+        after=balances(wallet, terms, today_of(request, business_day), tuple(changes.items()), held),
+        basis=-original.basis,
+        usage_before=original.usage_before,
+        cashback=-original.cashback,
+        original=original,
+        detail=encode_detail(detail),
+    )
+    return Decision(
+        stored,
+        spent=done.restored,
+        treasury=tuple([(funder, -won) for funder, won in done.treasury]),
+        taken=tuple([(funder, -won) for funder, won in done.funders]),
+        recovered=given_back,
+        usage=UsageChange(original.usage_month, purchase.key.local_day, spent=amount, basis=-original.basis),
+        originals=(
+            OriginalChange(purchase, before, state),
+            OriginalChange(original, amount, Outcome.RETURNED),
+        ),
+    )
