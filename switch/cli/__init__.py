@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import data, looking, serving, vault
+from switch.cli import data, looking, notify, serving, vault
 from switch.cli.runtime import CONFIG_VARIABLE, DEFAULT_CONFIG, exit_code_of
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ def _root(
 
 
 app.command("serve")(serving.serve)
+app.command("notify")(notify.notify)
 app.command("init")(serving.init)
 app.command("migrate")(serving.migrate)
 app.command("stop-database")(serving.stop_database)
@@ -67,6 +68,8 @@ app.add_typer(looking.wallet, name="wallet")
 app.add_typer(looking.payment, name="payment")
 app.add_typer(looking.merchant, name="merchant")
 app.add_typer(looking.card, name="card")
+app.add_typer(notify.hotlist, name="hotlist")
+app.add_typer(notify.estate, name="estate")
 app.add_typer(vault.vault, name="vault")
 app.add_typer(serving.clock, name="clock")
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from switch.store.bulk import lock_wallets
 from switch.store.cards import find_members
+from switch.store.hotlist import CardMark, note_cards
 from switch.store.reference_write import find_programmes
 from switch.store.schema import card, control
 
@@ -102,6 +103,10 @@ def act_on_card(engine: Engine, programme_id: str, member_id: str, card_no: int,
         if act is CardAct.UNBLOCK:
             values |= {"pin_tries": 0, "cvv_tries": 0}
         connection.execute(card.update().where(*mine).values(**values))
+        note_cards(
+            connection,
+            [CardMark(wallet.bucket, wallet.wallet_id, card_no, after != "active", after)],
+        )
         return CardState(row.masked, card_no, row.state, after)
 
 

@@ -63,13 +63,16 @@ class Broker:
         return f"{self._settings.host}:{self._settings.port}"
 
     @asynccontextmanager
-    async def session(self, topics: Sequence[str]) -> AsyncIterator["Session"]:
-        """Connect and subscribe. Raises BrokerUnavailableError, at the start or from within."""
+    async def session(self, topics: Sequence[str], *, beside: bool = False) -> AsyncIterator["Session"]:
+        """Connect and subscribe; `beside` another connection of ours if the broker lets us.
+
+        Raises BrokerUnavailableError, at the start or from within.
+        """
         mine = self._settings
         client = aiomqtt.Client(
             mine.host,
             mine.port,
-            identifier=mine.client_id,
+            identifier=f"{mine.client_id}-beside" if beside else mine.client_id,
             username=mine.username or None,
             password=self._password,
             protocol=_PROTOCOL[mine.protocol],

@@ -23,7 +23,7 @@ from switch.service import outbox_metrics as metrics
 from switch.service.mqtt import Broker, BrokerUnavailableError, Outgoing, Session
 from switch.service.notices_heard import Ledger, take
 from switch.service.notices_push import Pusher, config_message
-from switch.service.vault import Vault
+from switch.service.vault import VaultKeeper
 from switch.store.outbox import Due, OutboxBooks
 from switch.wire.estate import (
     COMMAND_EXPIRY_S,
@@ -56,7 +56,7 @@ class Publisher:
         self,
         books: OutboxBooks,
         broker: Broker,
-        vault: Vault,
+        vault: VaultKeeper,
         now: Callable[[], datetime],
         *,
         poll_s: float,

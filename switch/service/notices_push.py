@@ -11,7 +11,7 @@ import structlog
 from switch.domain.notice import message_id
 from switch.service.hotlist import HotKey, delta_message, part_messages
 from switch.service.mqtt import Outgoing, Session
-from switch.service.vault import Vault, VaultError
+from switch.service.vault import VaultError, VaultKeeper
 from switch.store.outbox import HOTLIST_MAX, OutboxBooks
 from switch.wire.estate import HOTLIST_STEP, Config, encode, part_topic, topic
 
@@ -49,7 +49,7 @@ class Pusher:
     """Keeps at the broker what it is to retain, and writes warnings into the outbox."""
 
     def __init__(
-        self, books: OutboxBooks, vault: Vault, now: Callable[[], datetime], keys_warn_s: int
+        self, books: OutboxBooks, vault: VaultKeeper, now: Callable[[], datetime], keys_warn_s: int
     ) -> None:
         self._books = books
         self._vault = vault
@@ -97,6 +97,8 @@ class Pusher:
 
     async def _hotlist(self, session: Session) -> int:
         version = await self._books.hotlist_version()
+        if self._vault.renew():
+            self._base = self._version = -1  # the list's key may be another: the whole of it is told anew
         if version == self._version:
             return 0
         messages = await self.hotlist_messages(version)
@@ -112,9 +114,10 @@ class Pusher:
             log.error("the hot list is full: take off cards that have expired", entries=len(acts))
         whole = version // HOTLIST_STEP != self._base
         try:
-            key = HotKey.of(self._vault)
-            told = await asyncio.to_thread(part_messages, acts, version, key, self._vault) if whole else []
-            told.append(await asyncio.to_thread(delta_message, acts, version, key, self._vault))
+            vault = self._vault.vault
+            key = HotKey.of(vault)
+            told = await asyncio.to_thread(part_messages, acts, version, key, vault) if whole else []
+            told.append(await asyncio.to_thread(delta_message, acts, version, key, vault))
         except VaultError as error:
             log.error("the hot list cannot be made", error=str(error))
             return []

@@ -1,11 +1,12 @@
 """The hot list as acts on cards: versions without gaps, given out one act at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select, text
 
+from switch.store.bulk import chunks
 from switch.store.schema import card, member, programme
 from switch.store.schema_messages import hotlist
 
@@ -41,8 +42,9 @@ def note_cards(connection: Connection, marks: Sequence[CardMark]) -> int:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dure_hotlist'))"))
     version = hotlist_version(connection)
     rows = []
+    last = _last_acts(connection, marks)
     for mark in marks:
-        before = _last(connection, mark)
+        before = last.get((mark.bucket, mark.wallet_id, mark.card_no))
         if before == (mark.listed, mark.reason) or (before is None and not mark.listed):
             continue
         version += 1
@@ -57,27 +59,37 @@ def hotlist_version(connection: Connection) -> int:
     return int(connection.scalar(select(func.coalesce(func.max(hotlist.c.version), 0))) or 0)
 
 
-def _last(connection: Connection, mark: CardMark) -> tuple[bool, str] | None:
-    row = connection.execute(
-        select(hotlist.c.listed, hotlist.c.reason)
-        .where(
-            hotlist.c.bucket == mark.bucket,
-            hotlist.c.wallet_id == mark.wallet_id,
-            hotlist.c.card_no == mark.card_no,
+def _last_acts(
+    connection: Connection, marks: Sequence[CardMark]
+) -> dict[tuple[int, int, int], tuple[bool, str]]:
+    """(listed, reason) of the last act on each of these cards that ever was on the list."""
+    found: dict[tuple[int, int, int], tuple[bool, str]] = {}
+    for chunk in chunks(marks):
+        rows = connection.execute(
+            text(
+                "SELECT DISTINCT ON (h.bucket, h.wallet_id, h.card_no) h.bucket, h.wallet_id, h.card_no,"
+                " h.listed, h.reason FROM hotlist h JOIN unnest(CAST(:buckets AS smallint[]),"
+                " CAST(:wallets AS bigint[]), CAST(:cards AS smallint[])) k(bucket, wallet_id, card_no)"
+                " ON h.bucket = k.bucket AND h.wallet_id = k.wallet_id AND h.card_no = k.card_no"
+                " ORDER BY h.bucket, h.wallet_id, h.card_no, h.version DESC"
+            ),
+            {
+                "buckets": [mark.bucket for mark in chunk],
+                "wallets": [mark.wallet_id for mark in chunk],
+                "cards": [mark.card_no for mark in chunk],
+            },
         )
-        .order_by(hotlist.c.version.desc())
-        .limit(1)
-    ).first()
-    return (row[0], row[1]) if row is not None else None
+        found.update(((row[0], row[1], row[2]), (row[3], row[4])) for row in rows)
+    return found
 
 
 def is_listed(connection: Connection, bucket: int, wallet_id: int, card_no: int) -> bool:
     """Whether a card is on the list now."""
-    before = _last(connection, CardMark(bucket, wallet_id, card_no, True, ""))
-    return before is not None and before[0]
+    mark = CardMark(bucket, wallet_id, card_no, listed=True, reason="")
+    return _last_acts(connection, [mark]).get((bucket, wallet_id, card_no), (False, ""))[0]
 
 
-def listed_cards(connection: Connection, most: int) -> Iterable[ListedCard]:
+def listed_cards(connection: Connection, most: int) -> list[ListedCard]:
     """The cards on the list, the latest first, at most so many."""
     last = (
         select(hotlist)
