@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate -q
 
-.PHONY: demo test gates bench lock lock-check setup clean
+.PHONY: demo test attack broker fuzz gates bench lock lock-check setup clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,22 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# Everything hostile that we know: what is expected, how often it was tried, and what it did.
+attack: $(STAMP)
+	$(BIN)/python -m pytest tests/attack
+	$(MAKE) fuzz
+
+# Coverage-guided; by hand, for longer: make fuzz RUNS=100000000 SECONDS=3600
+RUNS ?= 30000
+SECONDS ?= 60
+fuzz: $(STAMP)
+	for target in framing message icc hsm; do \
+		$(BIN)/python -m tests.fuzz $$target --runs $(RUNS) --seconds $(SECONDS) || exit 1; done
+
+# The real broker, Mosquitto; it must be installed.
+broker: $(STAMP)
+	$(BIN)/python -m pytest tests/broker
 
 gates: $(STAMP) lock-check
 	$(BIN)/ruff check .
