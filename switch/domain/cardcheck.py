@@ -12,6 +12,11 @@ from switch.domain.request import Entry, PinCheck, Proof, Request, Terms
 from switch.domain.spend import without_pin
 from switch.domain.wallet import Card, Wallet
 
+# Looked up once: an enumeration's member costs a search at each use.
+_CONTACTLESS = Entry.CONTACTLESS
+_OK, _WRONG_ARQC, _WRONG_CVV = Proof.OK, Proof.WRONG_ARQC, Proof.WRONG_CVV
+_PIN_OK, _PIN_WRONG = PinCheck.OK, PinCheck.WRONG
+
 _CARD_STATES = {"blocked": "card_blocked", "lost": "card_lost", "stolen": "card_stolen"}
 
 # Which forms of a token each way into the terminal can be.
@@ -38,7 +43,7 @@ def check_card(
         return _check(request, wallet, terms, card, pin_tries_max, cvv_tries_max)
     # The highest counter is kept whatever the answer; a wrong cryptogram proves no counter, or anybody could
     # bar a card with one message.
-    seen = request.atc > card.atc and request.proof not in (Proof.WRONG_ARQC, Proof.WRONG_CVV)
+    seen = request.atc > card.atc and request.proof not in (_WRONG_ARQC, _WRONG_CVV)
     refused, changed = _check(request, wallet, terms, card, pin_tries_max, cvv_tries_max)
     return refused, replace(changed or card, atc=request.atc) if seen else changed
 
@@ -51,20 +56,20 @@ def _check(
         refused = _use(request, card, cvv_tries_max)
     if refused is not None:
         return refused, None
-    if request.proof == Proof.WRONG_CVV:
+    if request.proof == _WRONG_CVV:
         tries = card.cvv_tries + 1
         name = "cvv_tries_exceeded" if tries >= cvv_tries_max else "cvv_failure"
         return name, replace(card, cvv_tries=tries)
     changed: Card | None = None
-    if card.cvv_tries and request.proof == Proof.OK and request.entry in _WITH_CVV:
+    if card.cvv_tries and request.proof == _OK and request.entry in _WITH_CVV:
         changed = replace(card, cvv_tries=0)
-    if request.pin == PinCheck.WRONG:
+    if request.pin == _PIN_WRONG:
         tries = card.pin_tries + 1
         name = "pin_tries_exceeded" if tries >= pin_tries_max else "wrong_pin"
         return name, replace(changed or card, pin_tries=tries)
-    if request.pin == PinCheck.OK and (card.pin_tries or card.tap_count or card.tap_won):
+    if request.pin == _PIN_OK and (card.pin_tries or card.tap_count or card.tap_won):
         changed = replace(changed or card, pin_tries=0, tap_count=0, tap_won=0)
-    if request.entry == Entry.CONTACTLESS and _needs_pin(request, card, terms):
+    if request.entry == _CONTACTLESS and _needs_pin(request, card, terms):
         return "pin_required", changed
     return None, changed
 
@@ -87,7 +92,7 @@ def _use(request: Request, card: Card, cvv_tries_max: int) -> str | None:
     # A thief who guesses verification values must not bar the holder's chip: it is the use that is blocked.
     if card.cvv_tries and card.cvv_tries >= cvv_tries_max and request.entry in _WITH_CVV:
         return "cvv_tries_exceeded"
-    if request.proof == Proof.WRONG_ARQC:
+    if request.proof == _WRONG_ARQC:
         return "cryptogram_failure"
     if 0 < request.atc <= card.atc and (not request.advice or request.atc == card.atc):
         return "atc_replayed"  # an advice may come late: only the very counter booked last is worth a look

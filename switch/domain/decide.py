@@ -10,6 +10,7 @@ from switch.domain.cardcheck import check_card, tapped
 from switch.domain.decision import Decision, Detail, UsageChange, decode_detail, encode_detail
 from switch.domain.giveback import refund
 from switch.domain.holds import expired, held_of, today_of
+from switch.domain.matching import TAKES_BACK
 from switch.domain.payment import Kind, Outcome
 from switch.domain.preauth import preauthorise
 from switch.domain.record import balances, decline, record
@@ -18,6 +19,10 @@ from switch.domain.reversal import reverse
 from switch.domain.spend import purchase, without_pin
 from switch.domain.void import void
 from switch.domain.wallet import NEVER, Card, Lot, LotKind, Wallet
+
+# Looked up once: an enumeration's member costs a search at each use.
+_PURCHASE, _INQUIRY = Kind.PURCHASE, Kind.INQUIRY
+_CONTACTLESS = Entry.CONTACTLESS
 
 
 def decide(
@@ -42,13 +47,13 @@ def decide(
     this wallet got. Holds whose time is over are removed with whatever is decided.
     """
     kind = request.key.kind
-    if kind in (Kind.REVERSAL, Kind.REFUND, Kind.VOID):
+    if kind in TAKES_BACK:
         decision = _take_back(request, wallet, terms, business_day, originals, credited_through, tombstoned)
     elif tombstoned:
         decision = decline(request, wallet, terms, business_day, "reversed_before")
     else:
         refused, card = check_card(request, wallet, terms, pin_tries_max, cvv_tries_max)
-        if refused is None and kind != Kind.INQUIRY and not terms.merchant_open:
+        if refused is None and kind != _INQUIRY and not terms.merchant_open:
             refused = "merchant_closed"
         if request.advice:
             decision = _advice(request, wallet, terms, business_day, originals, refused, original_tombstoned)
@@ -56,7 +61,7 @@ def decide(
             decision = decline(request, wallet, terms, business_day, refused)
         else:
             decision = _ask(request, wallet, terms, business_day, originals)
-        if request.entry == Entry.CONTACTLESS:
+        if request.entry == _CONTACTLESS:
             card = _tap(request, wallet, decision, card)
         decision.card = card
     if wallet.held:
@@ -107,7 +112,7 @@ def _ask(
 ) -> Decision:
     """What the card may do in principle, asked of its money."""
     kind = request.key.kind
-    if kind == Kind.PURCHASE:
+    if kind == _PURCHASE:
         return purchase(request, wallet, terms, business_day)
     if kind == Kind.PREAUTH:
         return preauthorise(request, wallet, terms, business_day, originals)

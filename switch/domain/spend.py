@@ -10,6 +10,11 @@ from switch.domain.record import balances, decline, record, ref
 from switch.domain.request import Entry, PinCheck, Request, Stored, Terms
 from switch.domain.wallet import LOT_KIND_NAME, LOT_KIND_NO, Hold, Lot, Wallet
 
+# Looked up once: an enumeration's member costs a search at each use.
+_APPROVED = Outcome.APPROVED
+_CONTACTLESS = Entry.CONTACTLESS
+_PIN_OK = PinCheck.OK
+
 Held = dict[int, int] | None
 """Won by lot that holds keep; None for nothing."""
 
@@ -118,14 +123,14 @@ def book(
         original=None if base is None else ref(base),
         note=note,
         entry=request.entry,
-        tap=base is None and request.entry == Entry.CONTACTLESS and without_pin(request),
+        tap=base is None and request.entry == _CONTACTLESS and without_pin(request),
     )
     stored = record(
         request,
         wallet,
         terms,
         business_day,
-        Outcome.APPROVED,
+        _APPROVED,
         reason,
         approved=won,
         after=after,
@@ -189,4 +194,4 @@ def over_limit(
 
 def without_pin(request: Request) -> bool:
     """Whether a payment came without a PIN that is right."""
-    return request.pin != PinCheck.OK
+    return request.pin != _PIN_OK
