@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import data, looking, notify, serving, vault
+from switch.cli import data, key, looking, notify, serving, vault
 from switch.cli.runtime import CONFIG_VARIABLE, DEFAULT_CONFIG, exit_code_of
 
 app = typer.Typer(
@@ -70,6 +70,7 @@ app.add_typer(looking.merchant, name="merchant")
 app.add_typer(looking.card, name="card")
 app.add_typer(notify.hotlist, name="hotlist")
 app.add_typer(notify.estate, name="estate")
+app.add_typer(key.key, name="key")
 app.add_typer(vault.vault, name="vault")
 app.add_typer(serving.clock, name="clock")
 

@@ -23,6 +23,7 @@ CARD_FORMS = ("card", "qr", "mobile")
 GROUPS_MAX = 50
 KEY_MODES = ("session", "dukpt_tdes", "dukpt_aes")
 KEY_FORMS = ("block", "x917")
+WRAPPED_KEY = r"[UX][0-9A-F]{32}|R[0-9A-Z]{16,399}"
 KEY_TEXT = r"U[0-9A-F]{32}|S[0-9A-Z]{16,199}"  # a variant key or a key block, under the LMK
 
 
@@ -94,6 +95,18 @@ class TerminalRow(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"TerminalRow(line {self.line})"
+
+
+class MasterKeyRow(msgspec.Struct, frozen=True, gc=False):
+    """A terminal's master key under a zone master key, with its check value."""
+
+    line: int
+    terminal_id: str
+    tmk: str
+    kcv: str
+
+    def __repr__(self) -> str:
+        return f"MasterKeyRow(line {self.line})"
 
 
 class FundingRow(msgspec.Struct, frozen=True, gc=False):
@@ -290,16 +303,27 @@ MERCHANTS = (
     Column("groups", _groups),
 )
 
+_TERMINAL_ID = _form(r"[0-9A-Za-z]{8}", "a terminal id (DE41): 8 letters or digits")
+
 TERMINALS = (
-    Column("terminal_id", _form(r"[0-9A-Za-z]{8}", "a terminal id (DE41): 8 letters or digits")),
+    Column("terminal_id", _TERMINAL_ID),
     Column("merchant_id", _MERCHANT_ID),
-    Column("tmk", _hidden(r"(U[0-9A-F]{32})?", "a key under the LMK: U and 32 hex digits in capitals")),
+    Column("tmk", _hidden(rf"({KEY_TEXT})?", "a key under the LMK: U and 32 hex digits in capitals")),
     Column("kcv", _form(r"([0-9A-F]{6})?", "a check value: 6 hex digits in capitals")),
     Column("key_mode", _choice(KEY_MODES, empty=True), optional=True),
     Column("key_form", _choice(KEY_FORMS, empty=True), optional=True),
     Column("bdk", _or_none(_hidden(KEY_TEXT, "a key under the LMK: U or S and its text")), optional=True),
     Column("ksn_id", _or_none(_form(r"[0-9A-F]{20}|[0-9A-F]{24}", "20 or 24 hex digits")), optional=True),
     Column("notify", _or_none(_yes_no), optional=True),
+)
+
+MASTER_KEYS = (
+    Column("terminal_id", _TERMINAL_ID),
+    Column(
+        "tmk",
+        _hidden(WRAPPED_KEY, "the key under the zone master key: X and 32 hex digits, or R and its block"),
+    ),
+    Column("kcv", _form(r"[0-9A-F]{6}", "a check value: 6 hex digits in capitals")),
 )
 
 FUNDING = (
