@@ -29,7 +29,7 @@ attack: $(STAMP)
 	$(MAKE) fuzz
 
 # Coverage-guided; by hand, for longer: make fuzz RUNS=100000000 SECONDS=3600
-RUNS ?= 30000
+RUNS ?= 300000
 SECONDS ?= 60
 fuzz: $(STAMP)
 	for target in framing message icc hsm; do \

@@ -1,6 +1,6 @@
 """DE55: anything is a set of tags or refused, and nothing of a card's data is in the refusal."""
 
-from switch.wire.emv import IccError, arqc_input, cryptogram, parse_icc
+from switch.wire.emv import IccError, arqc_input, cryptogram_of, parse_icc
 
 _GOOD = (
     "9F2608A1B2C3D4E5F607189F2701809F100706010A03A000009F3704112233449F36020012950500000000009A03261118"
@@ -18,7 +18,7 @@ def fuzz_one(data: bytes) -> None:
     refused: IccError | None = None
     try:
         items = parse_icc(data.hex().upper())
-        cryptogram(items)
+        cryptogram_of(items)
         arqc_input(items)
     except IccError as error:
         refused = error
