@@ -5,6 +5,9 @@ from typing import Final
 INVALID_INPUT: Final = "15"
 DATA_LENGTH: Final = "80"
 _KEY_CHARACTERS: Final = {"U": 33, "X": 33, "Z": 17}
+# Forms of a key that is a block: under the LMK, under a ZMK or TMK.
+_BLOCKS: Final = "SR"
+_HEX: Final = frozenset("0123456789ABCDEF")
 
 
 class CommandRefused(Exception):
@@ -18,37 +21,52 @@ class CommandRefused(Exception):
 class Body:
     """A cursor over a body. Its repr never shows the content."""
 
-    __slots__ = ("_at", "_text")
+    __slots__ = ("_at", "_data")
 
     def __init__(self, body: bytes) -> None:
-        """Raises CommandRefused 15 if the body is not ASCII."""
-        try:
-            self._text = body.decode("ascii")
-        except UnicodeDecodeError:
-            raise CommandRefused(INVALID_INPUT) from None
+        self._data = body
         self._at = 0
 
     @property
     def left(self) -> int:
-        return len(self._text) - self._at
+        """How many bytes are still to be read."""
+        return len(self._data) - self._at
 
-    def peek(self) -> str:
-        return self._text[self._at : self._at + 1]
-
-    def take(self, length: int) -> str:
+    def raw(self, length: int) -> bytes:
+        """The next bytes as they are. Raises CommandRefused 15 if there are fewer."""
         if length < 0 or length > self.left:
             raise CommandRefused(INVALID_INPUT)
         start = self._at
         self._at = start + length
-        return self._text[start : self._at]
+        return self._data[start : self._at]
+
+    def take(self, length: int) -> str:
+        """The next characters. Raises CommandRefused 15 if there are fewer or they are not ASCII."""
+        try:
+            return self.raw(length).decode("ascii")
+        except UnicodeDecodeError:
+            raise CommandRefused(INVALID_INPUT) from None
+
+    def peek(self) -> str:
+        """The next character without reading it; empty at the end."""
+        return self._data[self._at : self._at + 1].decode("latin-1")
 
     def digits(self, length: int, code: str = INVALID_INPUT) -> str:
+        """So many decimal digits. Raises CommandRefused with the code."""
         field = self.take(length)
         if not field.isdigit():
             raise CommandRefused(code)
         return field
 
+    def hex_digits(self, count: int) -> str:
+        """So many hex digits, of any number, in upper case."""
+        field = self.take(count).upper()
+        if not set(field) <= _HEX:
+            raise CommandRefused(INVALID_INPUT)
+        return field
+
     def hex_bytes(self, digits: int) -> bytes:
+        """The bytes of so many hex digits."""
         field = self.take(digits)
         try:
             data = bytes.fromhex(field)
@@ -59,16 +77,26 @@ class Body:
         return data
 
     def key(self) -> str:
-        """A key text: U or X + 32, Z + 16, or 16 hex digits. Its content is judged when it is decrypted."""
-        return self.take(_KEY_CHARACTERS.get(self.peek(), 16))
+        """A key text: U or X + 32, Z + 16, 16 hex digits, or S or R and a key block, which says its length.
+
+        Its content is judged when it is decrypted.
+        """
+        first = self.peek()
+        if first and first in _BLOCKS:
+            length = self._data[self._at + 2 : self._at + 6]
+            if len(length) != 4 or not length.isdigit():
+                raise CommandRefused(INVALID_INPUT)
+            return self.take(1 + int(length))
+        return self.take(_KEY_CHARACTERS.get(first, 16))
 
     def key_pair(self) -> str:
-        """A PVK or CVK: a key text, or the older form of 32 hex digits, which is X without its letter."""
-        return self.key() if self.peek() in _KEY_CHARACTERS else "X" + self.take(32)
+        """A PVK, CVK, BDK and the like: a key text, or the older 32 hex digits: X without its letter."""
+        first = self.peek()
+        return self.key() if first in _KEY_CHARACTERS or (first and first in _BLOCKS) else "X" + self.take(32)
 
     def until(self, delimiter: str) -> str:
         """What stands before the delimiter, which is skipped."""
-        end = self._text.find(delimiter, self._at)
+        end = self._data.find(delimiter.encode("ascii"), self._at)
         if end < 0:
             raise CommandRefused(INVALID_INPUT)
         field = self.take(end - self._at)

@@ -32,6 +32,23 @@ class Aes:
         return self._decryptor.update(blocks)
 
 
+class Cmac:
+    """CMACs under one AES key, in the form that RetailMac has."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def mac(self, data: bytes, _iv: bytes = b"") -> bytes:
+        """The 16-byte MAC of a whole message."""
+        return cmac(self._key, data)
+
+    def chain(self, _data: bytes, _iv: bytes = b"") -> bytes:
+        """Raises ValueError: a CMAC is not continued here."""
+        raise ValueError("a CMAC is made of a whole message")
+
+
 def cmac(key: bytes, data: bytes) -> bytes:
     """The 16-byte CMAC of `data` under an AES key."""
     mac = CMAC(AES(key))

@@ -3,7 +3,7 @@
 A bad block has ONE error whatever is wrong with it: telling a wrong control digit from a wrong filler would
 let an attacker search for the PIN by asking (a PIN block oracle).
 
-- format 0 (ANSI X9.8) and 3: 8 bytes, the PIN field ⊕ the account field; filled with F, or with random A to F;
+- format 0 (ANSI X9.8) and 3: 8 bytes, the PIN field ⊕ the account field; filled with F or random A to F;
 - format 4: 16 bytes under AES, E(E(PIN field) ⊕ PAN field), so clear and account never meet in the open.
 """
 
@@ -86,6 +86,21 @@ def encode_format2(pin: str) -> bytes:
 def decode_format2(block: bytes) -> str:
     """The PIN in a clear block. Raises BadPinBlock for every kind of bad block."""
     return _decode8("2", block, "0" * ACCOUNT_DIGITS, "F")
+
+
+def encode_diebold(pin: str) -> bytes:
+    """The PIN filled with F, bound to no account: what old cash machines send. Raises ValueError."""
+    _pin_field(pin)
+    return bytes.fromhex(pin.ljust(16, "F"))
+
+
+def decode_diebold(block: bytes) -> str:
+    """The PIN in a clear block. Raises BadPinBlock for every kind of bad block."""
+    text = block.hex().upper()
+    pin = text.rstrip("F")
+    if len(block) != BLOCK_BYTES or not PIN_DIGITS_MIN <= len(pin) <= PIN_DIGITS_MAX or not _digits(pin):
+        raise BadPinBlock
+    return pin
 
 
 def format4_pin_field(pin: str) -> bytes:

@@ -7,7 +7,7 @@ import structlog
 
 from hsm_sim.body import CommandRefused
 from hsm_sim.crypto.lmk import KeyRefused
-from hsm_sim.handlers import cvv, diagnostics, key, mac, pin
+from hsm_sim.handlers import chip, cvv, diagnostics, dukpt_mac, key, mac, pin, translate
 from hsm_sim.keys import Keys
 from switch.hsm.commands import reply_code
 
@@ -19,10 +19,18 @@ HANDLERS: Final[Mapping[bytes, Handler]] = {
     b"A8": key.a8,
     b"B2": diagnostics.b2,
     b"BU": key.bu,
+    b"CA": translate.ca,
+    b"CI": translate.ci,
     b"CW": cvv.cw,
     b"CY": cvv.cy,
     b"DC": pin.dc,
     b"DG": pin.dg,
+    b"EC": pin.ec,
+    b"GO": pin.go,
+    b"GQ": pin.gq,
+    b"GW": dukpt_mac.gw,
+    b"JC": translate.jc,
+    b"KQ": chip.kq,
     b"M6": mac.m6,
     b"M8": mac.m8,
     b"NC": diagnostics.nc,

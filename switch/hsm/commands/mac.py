@@ -5,6 +5,7 @@ from typing import Final
 from switch.hsm.commands.base import MAC_DATA_BYTES_MAX, accepted, at_most, exactly, verified
 
 MAC_DIGITS: Final = 16
+DUKPT_DATA_BYTES_MAX: Final = 9_999  # GW counts in 4 decimal digits, M6 in hex
 # How the digits of a serial number are divided: 9 of the base key's, none of a sub-key, 6 of the device.
 KSN_DESCRIPTOR: Final = "906"
 KSN_DIGITS_TDES: Final = 20
@@ -38,17 +39,17 @@ def _form(tak: str) -> bytes:
 
 def generate_mac_dukpt(bdk: str, ksn: str, data: bytes) -> bytes:
     """GW, mode 4: the 16-digit MAC of a reply, under the response key of the serial number."""
-    at_most("MAC data", data, MAC_DATA_BYTES_MAX)
+    at_most("MAC data", data, DUKPT_DATA_BYTES_MAX)
     head = f"GW{_GENERATE_DUKPT}{'7' if _is_aes(ksn) else '2'}{bdk}{serial_number(ksn)}"
-    return b"%b%04X%b" % (head.encode("ascii"), len(data), data)
+    return b"%b%04d%b" % (head.encode("ascii"), len(data), data)
 
 
 def verify_mac_dukpt(bdk: str, ksn: str, data: bytes, mac_hex: str) -> bytes:
     """GW, mode 1: whether the terminal's 16-digit MAC is right, under the request key."""
-    at_most("MAC data", data, MAC_DATA_BYTES_MAX)
+    at_most("MAC data", data, DUKPT_DATA_BYTES_MAX)
     mac = exactly("MAC", mac_hex, MAC_DIGITS)
     head = f"GW{_VERIFY_DUKPT}{'6' if _is_aes(ksn) else '1'}{bdk}{serial_number(ksn)}{mac}"
-    return b"%b%04X%b" % (head.encode("ascii"), len(data), data)
+    return b"%b%04d%b" % (head.encode("ascii"), len(data), data)
 
 
 def serial_number(ksn: str) -> str:
