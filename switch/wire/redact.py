@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
+from switch.wire.private import SENSITIVE_TAGS, PrivateDataError, decode_private
 from switch.wire.spec import SENSITIVE_FIELDS
 
 REMOVED: Final = "[removed]"
@@ -18,18 +19,46 @@ _DEPTH_MAX: Final = 8
 _ITEMS_MAX: Final = 200
 _TEXT_MAX: Final = 20_000
 
-_CARD_NAMES: Final = ("pan", "card_number", "expiry", "track", "track1", "track2", "cvv", "cvc", "cvv2")
+_CARD_NAMES: Final = (
+    "pan",
+    "card_number",
+    "expiry",
+    "track",
+    "track1",
+    "track2",
+    "cvv",
+    "cvc",
+    "cvv2",
+    "icc",
+)
 _KEY_NAMES: Final = ("pin", "pin_block", "pinblock", "key", "clear_key", "secret", "password", "token")
-_SECRET_NAMES: Final = frozenset((*_CARD_NAMES, *_KEY_NAMES, "authorization", "payload", "frame"))
-_SECRET_ENDINGS: Final = ("_pan", "_pin", "_pin_block", "_key", "_secret", "_password", "_payload")
+_SECRET_NAMES: Final = frozenset(
+    (
+        *_CARD_NAMES,
+        *_KEY_NAMES,
+        "icc",
+        "ksn",
+        "authorization",
+        "payload",
+        "frame",
+        *(tag.lower() for tag in SENSITIVE_TAGS),
+    )
+)
+_SECRET_ENDINGS: Final = (
+    *("_pan", "_pin", "_pin_block", "_key", "_secret", "_password", "_payload"),
+    *("_track", "_track2", "_cvv", "_cvv2", "_icc", "_ksn"),
+)
+_PRIVATE_NAMES: Final = (48, "48", "de48", "DE48")
 # Grouped by four as printed on cards, or in one run.
 _DIGITS = re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}|[0-9]{13,}")
-# A PIN block or MAC (16), a key without or with its scheme letter (32, 48).
-# Needs a letter among them: digits alone are judged above.
 _MESSAGE = re.compile(r"(?<![0-9A-F])0[1-8][0-9]{2}[0-9A-F]{16}")  # MTI and bitmap: a whole message
-_HEX = re.compile(
-    r"(?<![0-9A-Za-z])[UXTS]?(?=[0-9]*[A-F])(?:[0-9A-F]{48}|[0-9A-F]{32}|[0-9A-F]{16})(?![0-9A-Za-z])"
-)
+# Track 2, with separator as text or as half a byte, whatever its digits add up to.
+_TRACK = re.compile(r"[0-9]{12,19}[=D][0-9]{7,}F?")
+# A PIN block, MAC, key, chip data: bytes in hex, perhaps with a scheme letter before them.
+# Needs a letter among them: digits alone are judged above.
+_HEX = re.compile(r"(?<![0-9A-Za-z])[UXTS]?(?=[0-9]*[A-F])[0-9A-F]{16,}(?![0-9A-Za-z])")
+# A TR-31 key block: version, length, usage, algorithm, mode (ANSI X9.143, table 1).
+_BLOCK = re.compile(r"(?<![0-9A-Za-z])[RS]?[ABCD][0-9]{4}[A-Z0-9]{2}[A-Z0-9][A-Z][0-9A-Z]{8,}")
 
 
 def mask_pan(pan: str) -> str:
@@ -81,6 +110,8 @@ def redact_event(_logger: object, _name: str, event: MutableMapping[str, Any]) -
 def _redact_named(name: object, value: Any, depth: int) -> Any:
     if isinstance(name, int) and name in SENSITIVE_FIELDS:
         return REMOVED if value is not None else None
+    if name in _PRIVATE_NAMES and isinstance(value, str):
+        return _redact_private(value)
     if isinstance(name, str) and value is not None and not isinstance(value, bool):
         low = name.lower()
         if low in _SECRET_NAMES or low.endswith(_SECRET_ENDINGS):
@@ -88,6 +119,14 @@ def _redact_named(name: object, value: Any, depth: int) -> Any:
         if low.removeprefix("de").isdecimal() and int(low.removeprefix("de")) in SENSITIVE_FIELDS:
             return REMOVED
     return redact(value, depth + 1)
+
+
+def _redact_private(text: str) -> object:
+    """DE48 by its tags; nothing of it when it cannot be read."""
+    try:
+        return {tag: _redact_named(tag, value, 0) for tag, value in decode_private(text).items()}
+    except PrivateDataError:
+        return REMOVED
 
 
 def _name(name: object) -> object:
@@ -107,7 +146,8 @@ def _redact_text(text: str) -> str:
         return text
     if _MESSAGE.search(text):
         return REMOVED
-    return _HEX.sub(REMOVED, _DIGITS.sub(_judge, text[:_TEXT_MAX]))
+    text = _BLOCK.sub(REMOVED, _TRACK.sub(REMOVED, text[:_TEXT_MAX]))
+    return _HEX.sub(REMOVED, _DIGITS.sub(_judge, text))
 
 
 def _judge(run: re.Match[str]) -> str:

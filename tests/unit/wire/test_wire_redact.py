@@ -1,6 +1,7 @@
 import pytest
 
 from switch.wire.message import encode
+from switch.wire.private import encode_private
 from switch.wire.redact import REMOVED, luhn_valid, mask_pan, redact, redact_event
 from tests.unit.wire.samples import PAN, PIN_BLOCK, PURCHASE
 
@@ -66,6 +67,48 @@ def test_pin_blocks_keys_and_tracks_never_get_through() -> None:
     for field in (35, 45, 52, 55):
         assert redact({field: "anything", "n": 1}) == {field: REMOVED, "n": 1}
     assert redact({"pin": "1234"}) == {"pin": REMOVED}
+
+
+TRACK = f"{PAN}=29121010000012300000"
+KEY_BLOCK = (
+    "RB0096P0TE00E0000471D4FBE35E5865BDE20DBF4C15503161F55D681170BF8DD14D01B6822EF8550CB67C569DE8AC048"
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        TRACK,
+        f"read {TRACK}",
+        TRACK.replace("=", "D") + "F",
+        {"track2": TRACK},
+        {35: TRACK},
+        {"DE35": TRACK},
+        {55: "9F2608" + "A1" * 8},
+        {"icc": "9F2608" + "A1" * 8},
+        "chip 9F2608" + "A1" * 8 + "9F360200FF",
+        {48: "CV003123BN00212"},
+        {48: "KS020FFFF9876543210E00001"},
+        {48: "PB032" + "0A" * 16},
+        {"CV": "123"},
+        {"48": "CV003123"},
+        {48: "CV004123"},
+        {"ksn": "FFFF9876543210E00001"},
+        "serial FFFF9876543210E00001",
+        KEY_BLOCK,
+        f"key {KEY_BLOCK} came",
+        {48: encode_private({"TP": KEY_BLOCK})},
+        [{48: encode_private({"TM": KEY_BLOCK})}],
+    ],
+)
+def test_tracks_chip_data_and_keys_never_get_through(value: object) -> None:
+    shown = repr(redact(value))
+    secrets = ("1010000012300000", "A1A1", "123", "FFFF987654", "0A0A0A", "471D4FBE", PAN[6:12])
+    assert not [one for one in secrets if one in shown]
+
+
+def test_of_private_data_the_rest_is_shown() -> None:
+    assert redact({48: "CH003posBN00212CV003123"}) == {48: {"CH": "pos", "BN": "12", "CV": REMOVED}}
 
 
 def test_ordinary_values_stay() -> None:

@@ -1,6 +1,8 @@
 import pytest
 
+from switch.wire.presence import MESSAGES
 from switch.wire.session import Pending, match_key
+from switch.wire.spec import is_request, reply_mti
 
 
 def test_replies_find_their_requests_in_any_order() -> None:
@@ -18,6 +20,12 @@ def test_replies_find_their_requests_in_any_order() -> None:
 def test_a_repeat_is_answered_like_its_original() -> None:
     assert match_key("0201", "000001", "T0000001") == match_key("0210", "000001", "T0000001")
     assert match_key("0421", "000001", "T0000001") == match_key("0430", "000001", "T0000001")
+
+
+def test_every_request_is_matched_by_its_reply() -> None:
+    for mti in filter(is_request, MESSAGES):
+        assert match_key(mti, "000001", "T0000001") == match_key(reply_mti(mti), "000001", "T0000001")
+        assert reply_mti(mti) in MESSAGES
 
 
 def test_deadlines() -> None:
