@@ -32,6 +32,9 @@ ENTRY_MODES: Final = {
     "qr": "031",
     "ecommerce": "102",
 }
+ABSENT: Final = "absent"  # instead of a check value: none is given
+_ONLINE: Final = "80"  # the chip asks for a decision (ARQC) …
+_OFFLINE: Final = "40"  # … or has approved by itself (TC)
 _TRANSACTION_TYPE: Final = "00"
 _ISSUER_DATA: Final = "06011203A00000"
 _INTERCHANGE: Final = "1980"
@@ -75,8 +78,10 @@ class SimCard:
         *,
         check: str | None = None,
         wrong_cryptogram: bool = False,
+        offline: bool = False,
     ) -> dict[str, str | None]:
-        """What a terminal reads, as options of its messages. `check` is sent instead of the right value.
+        """What a terminal reads, as options of its messages. `check` is sent instead of the right value,
+        or (ABSENT) none at all.
 
         Raises TerminalError when the issuer's keys for this entry are not known.
         """
@@ -86,10 +91,11 @@ class SimCard:
                 options["track2"] = self.track2(check)
             case "chip" | "contactless":
                 options["psn"] = f"{int(PSN):03d}"
-                options["icc"] = self.icc(won, now, wrong=wrong_cryptogram)
+                options["icc"] = self.icc(won, now, wrong=wrong_cryptogram, offline=offline)
             case "keyed" | "ecommerce":
                 options["expiry"] = self.expiry
-                options["cvv2"] = check
+                if check != ABSENT and (check is not None or self._issuer.cvk is not None):
+                    options["cvv2"] = check or self.check_value()
         return options
 
     def track2(self, check: str | None = None) -> str:
@@ -104,9 +110,11 @@ class SimCard:
         """CVV of the stripe, or CVV2 with service code 000. Raises TerminalError without the key."""
         if self._issuer.cvk is None:
             raise TerminalError("the key for check values is not known here (keys.cvk)")
-        return self._issuer.cvk.value(self.pan, self.expiry, service)
+        # On the stripe the year comes first, on the back of the card the month.
+        order = self.expiry[2:] + self.expiry[:2] if service == SERVICE_CVV2 else self.expiry
+        return self._issuer.cvk.value(self.pan, order, service)
 
-    def icc(self, won: int, now: datetime, *, wrong: bool = False) -> str:
+    def icc(self, won: int, now: datetime, *, wrong: bool = False, offline: bool = False) -> str:
         """DE55 of the next transaction, hex, with its ARQC. Raises TerminalError without the issuer's key."""
         if self._chip is None:
             raise TerminalError("the key of chips is not known here (keys.imk)")
@@ -114,7 +122,7 @@ class SimCard:
             raise TerminalError("the chip's counter has ended")
         self.atc += 1
         tags = {
-            "9F27": "80",
+            "9F27": _OFFLINE if offline else _ONLINE,
             "9F36": f"{self.atc:04X}",
             "9F37": hashlib.sha256(f"{self.atc}/{won}/{now}".encode()).hexdigest()[:8].upper(),
             "9F10": _ISSUER_DATA,

@@ -16,6 +16,7 @@ from terminal_sim.reply import APPROVED, APPROVED_PARTLY, Exchange
 
 TAG_BATCH: Final = "BN"
 REVERSAL: Final = "reversal"
+PREAUTH_MTI: Final = "0100"
 _REPLACEMENT_DIGITS: Final = 12
 _DEBITS: Final = ("purchase",)
 _CREDITS: Final = ("refund", "void")
@@ -161,9 +162,19 @@ def _named(line: Line, lines: dict[tuple[str, str, str], Line]) -> Line | None:
 
 
 def batch_lines(lines: Iterable[Line], batch_no: int) -> list[Line]:
-    """What of a journal belongs to a batch and moved money, so far as the terminal was told."""
+    """What of a journal belongs to a batch and moved money, so far as the terminal was told.
+
+    The void of a pre-authorisation gives back what no merchant had.
+    """
     counted = (*_DEBITS, *_CREDITS)
-    return [one for one in lines if one.batch_no == batch_no and one.kind in counted and one.told_yes]
+    return [
+        one
+        for one in lines
+        if one.batch_no == batch_no
+        and one.kind in counted
+        and one.told_yes
+        and not (one.kind == "void" and one.original.startswith(PREAUTH_MTI))
+    ]
 
 
 def batch_totals(lines: Iterable[Line], batch_no: int) -> Totals:

@@ -47,7 +47,10 @@ class Messages:
         if step.atc is not None:
             card.atc = step.atc - 1
         options = card.present(
-            step.entry, step.won, at, check=step.check, wrong_cryptogram=step.wrong_cryptogram
+            *(step.entry, step.won, at),
+            check=step.check,
+            wrong_cryptogram=step.wrong_cryptogram,
+            offline=isinstance(step, words.Offline),
         )
         options |= {"pin": step.pin, "channel": step.channel, "order_id": step.order}
         if step.expiry is not None:

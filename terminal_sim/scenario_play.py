@@ -234,7 +234,7 @@ class Player:
     def _check(self, step: Step, expect: Expect, reply: Reply) -> None:
         for what, expected, got in self._compared(expect, reply):
             if expected is not None and expected != got:
-                code = "" if what in ("code", "approved") else f" (answer code {reply.code})"
+                code = "" if what == "code" else f" (answer code {reply.code})"
                 raise StepFailed(step, what, _shown(expected), f"{_shown(got)}{code}")
         if reply.mac_ok is False:
             raise StepFailed(step, "MAC of the answer", "right", "wrong")

@@ -17,7 +17,7 @@ CARD_FORMS: Final = ("", "card", "qr", "mobile")
 SCENARIO_FAULTS: Final = ("drop", "delay", "duplicate", "truncate", "corrupt_mac", "late", "deaf")
 _NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,14}")
 _ACTS: Final = ("block", "unblock", "lost", "stolen")
-_CHECK_VALUE: Final = re.compile(r"[0-9]{3}")
+_CHECK_VALUE: Final = re.compile(r"[0-9]{3}|absent")
 
 
 class FaultTeller(Protocol):

@@ -298,6 +298,9 @@ def programme_toml(programme: words.Programme) -> str:
     return "\n".join(lines) + "\n"
 
 
+_HOLD_KEYS: Final = ("hold_days", "completion_over", "reversal_after_completion")
+
+
 def _policy_lines(policy: words.Policy) -> list[str]:
     start = policy.effective_from.astimezone(KOREA).isoformat()
     lines = ["[[policy]]", f"effective_from = {start}"]
@@ -305,6 +308,7 @@ def _policy_lines(policy: words.Policy) -> list[str]:
     months = ("points_expiry_months", "charged_expiry_months")
     lines += _pairs({key: getattr(policy, key) for key in (*plain, *months)})
     lines += _pairs({"fee_default": policy.fee})
+    lines += _pairs({key: getattr(policy, key) for key in _HOLD_KEYS})
     above = 0
     for tier in policy.tiers:
         rate = _percent_sum(tier.shares)
@@ -320,6 +324,10 @@ def _policy_lines(policy: words.Policy) -> list[str]:
         reason = {"reason_ko": "사용 제한", "reason_en": "not accepted here"}
         facts = {key: value for key in rule.__struct_fields__ if (value := getattr(rule, key))}
         lines += ["[[policy.restriction]]", *_pairs({**facts, **reason})]
+    if policy.contactless is not None:
+        contactless = policy.contactless
+        lines += ["[policy.contactless]"]
+        lines += _pairs({key: getattr(contactless, key) for key in contactless.__struct_fields__})
     if policy.limits:
         lines += ["[policy.limits]", *_pairs(policy.limits)]
     # One class for all, unless the scenario is about classes.

@@ -93,7 +93,7 @@ class Payment(Message, frozen=True, kw_only=True):
     channel: str | None = None
     order: str | None = None
     expiry: str | None = None
-    check: str | None = None  # the card verification value; of keyed and e-commerce entry only when given
+    check: str | None = None  # instead of the right card verification value; "absent" gives none
     wrong_cryptogram: bool = False
     atc: int | None = None  # the chip's counter, to set it back
     wrong_mac: bool = False

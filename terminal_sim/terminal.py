@@ -88,7 +88,11 @@ class Terminal(TerminalCore):
             70: _FUNCTION_CODES[function],
         }
         # Whoever could end a terminal's session from outside could close a shop: these two carry a MAC.
-        sealed = function in ("sign_off", "cutover") and self._dukpt is None
+        sealed = function in ("sign_off", "cutover")
+        if sealed and self.dukpt:
+            private: dict[str, str] = {}
+            self._next_keys(fields[11], private)
+            fields[48] = encode_private(private)
         return self._note(self.seal("0800", fields) if sealed else self.codec.encode("0800", fields), "8")
 
     # Payments
