@@ -131,7 +131,7 @@ async def _serve(settings: Settings) -> None:
         keys_of=keys_of,
         now=clock.now,
     )
-    server = Server(desk, clock.now)
+    server = Server(desk, clock.now, settings.limits)
     await _run(settings, server, hsm)
     await server.stop(settings.limits.drain_s)
     await authorizer.stop()

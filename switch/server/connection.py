@@ -33,6 +33,7 @@ class Connection(asyncio.Protocol):
         self.made = False
         self._listener = listener
         self._desk = listener.desk
+        self._gate = listener.gate
         self._limits = limits
         self._in_flight_max = limits.in_flight_max
         self._inclusive, self._tpdu = limits.length_inclusive, limits.tpdu
@@ -41,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._line: Line | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held = 0  # messages that wait at the gate
         self._waiting: deque[bytes] = deque()
         self._outgoing: list[bytes] = []
         self._reading = True
@@ -105,13 +107,25 @@ class Connection(asyncio.Protocol):
             self._take(payload)
 
     def _take(self, payload: bytes) -> None:
-        if len(self._tasks) >= self._in_flight_max:
+        if len(self._tasks) + self._held >= self._in_flight_max:
             self._waiting.append(payload)
             self.stop_reading()
             return
+        self._held += 1
+        if not self._gate.enter(self, payload, self.last_byte_at):
+            self._held -= 1
+
+    def begin(self, payload: bytes) -> None:
+        """Work on a message: its turn has come."""
+        self._held -= 1
         task = self._loop.create_task(self._answer(payload))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    def passed_over(self) -> None:
+        """A message of this line is not worked on after all."""
+        self._held -= 1
+        self._go_on()
 
     async def _answer(self, payload: bytes) -> None:
         started = self._loop.time()
@@ -144,10 +158,15 @@ class Connection(asyncio.Protocol):
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a message failed", error=type(error).__name__)
-        while self._waiting and len(self._tasks) < self._in_flight_max:
+        self._gate.leave(self._loop.time())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """One message less: take what waited for it, read on, or end."""
+        while self._waiting and len(self._tasks) + self._held < self._in_flight_max:
             self._take(self._waiting.popleft())
         if self._ending:
-            if not self._tasks and not self._waiting:
+            if not self.busy:
                 self.close()
         elif not self._waiting and not self._reading and not self._listener.stopping:
             self._read_on()
@@ -169,7 +188,12 @@ class Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether an answer is still due."""
-        return bool(self._tasks or self._waiting or self._outgoing)
+        return bool(self._tasks or self._held or self._waiting or self._outgoing)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more to be answered."""
+        return self._transport is None
 
     @property
     def in_flight(self) -> int:

@@ -18,6 +18,7 @@ import structlog
 
 from switch.server import tls
 from switch.server.connection import Connection
+from switch.server.gate import Gate
 from switch.service import metrics
 from switch.service.desk import Desk
 from switch.service.line import Line
@@ -48,11 +49,13 @@ class Listener:
         self,
         settings: Settings,
         desk: Desk,
+        gate: Gate,
         line: Callable[[Connection], Line],
         material: tls.Material | None,
     ) -> None:
         self.settings = settings
         self.desk = desk
+        self.gate = gate
         self.line = line
         self.connections: set[Connection] = set()
         self.stopping = False

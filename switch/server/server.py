@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Final
 
 from switch.server.connection import Connection
+from switch.server.gate import Gate
 from switch.server.listener import Listener
 from switch.server.tls import load_tls
 from switch.service import metrics
 from switch.service.desk import Desk
 from switch.service.line import Line, Speakers
+from switch.settings import Limits
 from switch.settings import Listener as Settings
 from switch.wire.dialect import CODECS
 
@@ -25,11 +27,12 @@ SWEEP_S: Final = 1.0
 class Server:
     """All listeners of a process. `now` gives the switch's own time, for the lines."""
 
-    def __init__(self, desk: Desk, now: Callable[[], datetime]) -> None:
+    def __init__(self, desk: Desk, now: Callable[[], datetime], limits: Limits) -> None:
         self._desk = desk
         self._now = now
         self._listeners: list[Listener] = []
         self._speakers = Speakers()
+        self._gate = Gate(limits)
         self._numbers = itertools.count(1)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -53,7 +56,7 @@ class Server:
                 on_superseded=connection.superseded,
             )
 
-        listener = Listener(settings, self._desk, line, material)
+        listener = Listener(settings, self._desk, self._gate, line, material)
         where = await listener.open()
         self._listeners.append(listener)
         if not self._tasks:
@@ -99,6 +102,7 @@ class Server:
             await asyncio.sleep(SWEEP_S)
             now, wall = loop.time(), time.time()
             metrics.CONNECTIONS.set(sum(len(listener.connections) for listener in self._listeners))
+            metrics.REQUESTS_WAITING.set(self._gate.waiting)
             metrics.IN_FLIGHT.set(sum(c.in_flight for c in self._connections()))
             for listener in self._listeners:
                 listener.sweep(now, wall)

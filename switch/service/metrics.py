@@ -15,6 +15,8 @@ CERTIFICATE_DAYS = Gauge(
     "dure_certificate_days_left", "Days until a listener's file runs out", ["listener", "file"]
 )
 TLS_RELOADS = Counter("dure_tls_reloads_total", "New certificates of a listener", ["result"])
+REQUESTS_WAITING = Gauge("dure_requests_waiting", "Messages that wait for their turn")
+REQUESTS_SHED = Counter("dure_requests_shed_total", "Messages dropped unanswered in a flood", ["why"])
 LATE = Counter("dure_answers_undeliverable_total", "Answers whose connection had gone")
 REQUEST_SECONDS = Histogram("dure_request_seconds", "From the last byte in to the answer out", _FINE)
 

@@ -11,6 +11,16 @@ from switch.settings.base import ConfigError
 from switch.settings.listener import Listener, Tls
 from switch.settings.mqtt import Mqtt
 from switch.settings.reading import effective, load_settings
-from switch.settings.sections import Database, Settings
+from switch.settings.sections import Database, Limits, Settings
 
-__all__ = ["ConfigError", "Database", "Listener", "Mqtt", "Settings", "Tls", "effective", "load_settings"]
+__all__ = [
+    "ConfigError",
+    "Database",
+    "Limits",
+    "Listener",
+    "Mqtt",
+    "Settings",
+    "Tls",
+    "effective",
+    "load_settings",
+]

@@ -39,12 +39,12 @@ class Tls(Section):
 class Listener(Section):
     """One port for terminals; port 0 takes a free one.
 
-    The wire: `dialect` of the fields, `tpdu` before each message or not, `length_inclusive` when the two bytes
-    of length count themselves. Bounds in bytes: `frame_max` of what follows the length, `unread_max` of answers
-    that a terminal leaves unread. Bounds in numbers: `connections_max` of this port, `per_address_max` of them
-    from one address (0: no bound of its own), `in_flight_max` requests of a connection that wait for their
-    answer, `handshakes_max` at once. Bounds in seconds: `idle_s` of silence, `half_frame_s` for a frame that
-    has begun, `handshake_s` for TLS.
+    The wire: `dialect` of the fields, `tpdu` before each message or not, `length_inclusive` when the two
+    bytes of length count themselves. Bounds in bytes: `frame_max` of what follows the length, `unread_max`
+    of answers that a terminal leaves unread. Bounds in numbers: `connections_max` of this port,
+    `per_address_max` of them from one address (0: no bound of its own), `in_flight_max` requests of a
+    connection that wait for their answer, `handshakes_max` at once. Bounds in seconds: `idle_s` of silence,
+    `half_frame_s` for a frame that has begun, `handshake_s` for TLS.
     """
 
     host: str = "127.0.0.1"

@@ -91,7 +91,8 @@ class Limits(Section):
     `local_days_back`: days by which a payment's own date may lie back. `drain_s`: seconds that a stop waits
     for work in flight. `pin_tries_max`, `cvv_tries_max`: wrong PINs and check values in a row that block a
     card. `probes_max` failures of one terminal (unknown cards, wrong PINs and check values) within
-    `probes_window_s` seconds stop its payments until the window has passed; 0 never does.
+    `probes_window_s` seconds stop its payments until the window has passed; 0 never does. `working_max`
+    messages are worked on at once; `waiting_max` more wait their turn, for `waiting_s` seconds at most.
     """
 
     local_days_back: int = Field(default=31, ge=0, le=366)
@@ -100,6 +101,9 @@ class Limits(Section):
     cvv_tries_max: int = Field(default=10, ge=1, le=100)
     probes_max: int = Field(default=60, ge=0, le=100_000)
     probes_window_s: int = Field(default=600, ge=1, le=86_400)
+    working_max: int = Field(default=1_024, ge=1, le=100_000)
+    waiting_max: int = Field(default=16_384, ge=0, le=1_000_000)
+    waiting_s: int = Field(default=12, ge=1, le=300)
 
 
 class ClockSetting(Section):
