@@ -1,5 +1,6 @@
 """A terminal's batch on the wire: its close (0500), its details (0320), and their answers."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -120,7 +121,7 @@ def parse_detail(message: Message) -> BatchDetail:
     )
 
 
-def _batch_no(message: Message, private: dict[str, str]) -> int:
+def _batch_no(message: Message, private: Mapping[str, str]) -> int:
     if TAG_BATCH not in private:
         raise refusal(f"without {TAG_BATCH}, the number of the batch", 48, message)
     return int(private[TAG_BATCH])

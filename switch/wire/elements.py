@@ -4,6 +4,7 @@ Each raises MessageError naming its field, and never with a value in it.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -64,7 +65,7 @@ def original_of(message: Message, families: frozenset[str]) -> OriginalData:
     return original
 
 
-def private_of(message: Message) -> dict[str, str]:
+def private_of(message: Message) -> Mapping[str, str]:
     """DE48 by tag; nothing when the message has none."""
     text = message.fields.get(48)
     if text is None:

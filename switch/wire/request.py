@@ -4,6 +4,7 @@ A `Payment`, `Reversal`, `Network`, `BatchClose` or `BatchDetail` is a view of o
 it has been checked against the books. Printing one shows neither card nor PIN block.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -57,7 +58,7 @@ _ORIGINALS: Final[dict[str, frozenset[str]]] = {
 }
 """Which messages the DE90 of a kind of payment may name, by the first three digits of their MTI."""
 
-_NO_PRIVATE: Final[dict[str, str]] = {}
+_NO_PRIVATE: Final[Mapping[str, str]] = {}
 
 
 class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -214,7 +215,13 @@ def _payment(message: Message) -> Payment:
         advice=family == _ADVICE,
         batch_no=int(private.get(TAG_BATCH, "0")),
     )
-    if 35 in fields or 55 in fields or not private.keys() <= _PLAIN_TAGS or 23 in fields or 38 in fields:
+    if (
+        35 in fields
+        or 55 in fields
+        or 23 in fields
+        or 38 in fields
+        or (private and private.keys() - _PLAIN_TAGS)
+    ):
         return _with_proofs(message, payment, private)
     return payment
 
@@ -223,7 +230,7 @@ _ENTRIES_WITH_CVV2: Final = frozenset({"keyed", "ecommerce"})
 _PLAIN_TAGS: Final = frozenset({TAG_CHANNEL, TAG_ORDER, TAG_BATCH})
 
 
-def _with_proofs(message: Message, payment: Payment, private: dict[str, str]) -> Payment:
+def _with_proofs(message: Message, payment: Payment, private: Mapping[str, str]) -> Payment:
     """The payment with what its card and terminal bring beyond the plain one."""
     fields = message.fields
     stripe = payment.entry == "stripe"
