@@ -31,7 +31,7 @@ class Gate:
         return len(self._waiting)
 
     def enter(self, connection: "Connection", payload: bytes, now: float) -> bool:
-        """Begin with this message, now or when its turn comes; False when too many wait, and it is dropped."""
+        """Begin with this message, now or in its turn; False when too many wait: it is dropped."""
         if self.working < self._limits.working_max and not self._waiting:
             self.working += 1
             connection.begin(payload)
