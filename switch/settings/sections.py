@@ -103,7 +103,7 @@ class Limits(Section):
     probes_window_s: int = Field(default=600, ge=1, le=86_400)
     working_max: int = Field(default=1_024, ge=1, le=100_000)
     waiting_max: int = Field(default=16_384, ge=0, le=1_000_000)
-    waiting_s: int = Field(default=12, ge=1, le=300)
+    waiting_s: int = Field(default=20, ge=1, le=300)
 
 
 class ClockSetting(Section):
