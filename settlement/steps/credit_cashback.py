@@ -4,9 +4,11 @@ Each transaction settles its buckets for good and says so in credit_mark, so tha
 and go on. A lane that holds a wallet's lock reads either the old mark and the old points, or both new.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -18,13 +20,15 @@ from settlement.steps import close_day, verify_cashback
 from settlement.steps.frame import Frame
 from settlement.store import begin_step, end_step, open_for_booking
 from switch.domain.calendar import day_of_date
-from switch.domain.payment import BUCKETS, Outcome
+from switch.domain.payment import BUCKETS
+from switch.domain.reasons import REASONS
 from switch.domain.wallet import Lot, LotKind, points_expiry
 from switch.ledger.chart import Account
 from switch.ledger.journal import Source
 from switch.store.dayhash import payment_window
 from switch.store.schema import credit_mark
 
+_USES = msgspec.json.Decoder(tuple[tuple[int, int, int], ...])
 BUCKETS_AT_ONCE = 8
 """Buckets in one transaction: fewer commits, yet no member's payment waits long for a wallet."""
 
@@ -48,7 +52,7 @@ _FUNDERS = text(f"""
 """)
 _EXCEPTIONS = text("""
     SELECT count(*) FROM payment WHERE programme_no = :programme_no AND business_date = :day
-       AND local_day BETWEEN :first AND :last AND outcome = :exception
+       AND local_day BETWEEN :first AND :last AND reason = :exception
 """)
 _WORK_BUCKETS = text(f"""
     SELECT DISTINCT bucket FROM (
@@ -64,7 +68,7 @@ _NETS = text(f"""
 """)
 _WANTED = "unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[])) AS x(bucket, wallet_id)"
 _LOCK = text(f"""
-    SELECT w.bucket, w.wallet_id, w.seq, w.lot_seq, w.receivable FROM wallet w
+    SELECT w.bucket, w.wallet_id, w.seq, w.lot_seq, w.receivable, w.holds FROM wallet w
     JOIN {_WANTED} USING (bucket, wallet_id) ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w
 """)  # noqa: S608
 _LOTS = text(f"""
@@ -72,6 +76,11 @@ _LOTS = text(f"""
         SELECT * FROM lot l WHERE l.bucket = x.bucket AND l.wallet_id = x.wallet_id
            AND l.kind = {LotKind.POINTS:d} OFFSET 0) l
     ORDER BY l.bucket, l.wallet_id, l.lot_no
+""")  # noqa: S608
+# Money that a pre-authorisation holds is not taken, even where its time has just run out: the wallet's next
+# payment frees it.
+_HOLDS = text(f"""
+    SELECT h.bucket, h.wallet_id, h.uses FROM {_WANTED} JOIN hold h USING (bucket, wallet_id)
 """)  # noqa: S608
 # A batch touches one wallet in a hundred or fewer. Statistics lag behind a night that opens many lots, and a
 # plan that reads the whole table for each batch would take hours; so only indexes may be used.
@@ -150,7 +159,7 @@ def _outcome(frame: Frame) -> CreditOutcome:
     totals = frame.connection.execute(_TOTALS, frame.of_day()).one()
     funders = frame.connection.execute(_FUNDERS, frame.of_day()).all()
     first, last = payment_window(frame.day)
-    window = {"first": first, "last": last, "exception": int(Outcome.EXCEPTION)}
+    window = {"first": first, "last": last, "exception": REASONS["exception"].number}
     exceptions = frame.connection.execute(_EXCEPTIONS, {**frame.of_day(), **window}).scalar_one()
     cashback = tuple(
         FunderCashback(frame.facts.funder_id[row.funder_no], row.granted, row.taken_back) for row in funders
@@ -173,6 +182,8 @@ def _credit_buckets(frame: Frame, buckets: list[int], booked_on: date) -> None:
         lots: dict[tuple[int, int], list[Lot]] = {}
         for row in connection.execute(_LOTS, wanted):
             lots.setdefault((row.bucket, row.wallet_id), []).append(_lot(row))
+        if any(row.holds for row in wallets.values()):
+            _leave_held(lots, connection.execute(_HOLDS, wanted))
         for row in nets:
             where = (row.bucket, row.wallet_id)
             if where not in wallets:
@@ -186,6 +197,14 @@ def _credit_buckets(frame: Frame, buckets: list[int], booked_on: date) -> None:
 
 def _lot(row: Any) -> Lot:
     return Lot(row.lot_no, row.kind, row.funder_no, row.balance, row.granted, row.opened, row.expires)
+
+
+def _leave_held(lots: dict[tuple[int, int], list[Lot]], holds: Iterable[Any]) -> None:
+    """Let each lot show only what no hold keeps."""
+    for row in holds:
+        held = {lot_no: won for lot_no, _, won in _USES.decode(row.uses)}
+        for lot in lots.get((row.bucket, row.wallet_id), ()):
+            lot.balance -= held.get(lot.lot_no, 0)
 
 
 def _mark(connection: Connection, programme_no: int, bucket: int, day: date) -> None:

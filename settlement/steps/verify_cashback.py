@@ -26,7 +26,9 @@ CHUNK_ROWS = 2_000
 FAULTS_SHOWN_MAX = 20
 
 _POSTED = f"outcome IN ({Outcome.APPROVED:d}, {Outcome.RETURNED_PARTLY:d}, {Outcome.RETURNED:d})"
-_MOVING = f"kind IN ({Kind.PURCHASE:d}, {Kind.REFUND:d}, {Kind.REVERSAL:d})"
+_MOVING = f"kind IN ({Kind.PURCHASE:d}, {Kind.REFUND:d}, {Kind.REVERSAL:d}, {Kind.VOID:d})"
+
+_RETURNS = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
 
 _RATED = text(f"""
     SELECT p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.terminal_id, p.stan, p.merchant_no,
@@ -148,7 +150,7 @@ def _chunks(frame: Frame) -> Iterator[Sequence[Row[Any]]]:
 
 
 def _check(frame: Frame, rows: Sequence[Row[Any]]) -> Iterator[str]:
-    roots = _roots(frame, [row for row in rows if row.kind in (Kind.REFUND, Kind.REVERSAL)])
+    roots = _roots(frame, [row for row in rows if row.kind in _RETURNS])
     for row in rows:
         booked = dict(zip(row.funders, row.wons, strict=True)) if row.funders else {}
         if row.kind is None:
@@ -223,7 +225,7 @@ def _detail(row: Row[Any]) -> _Detail:
 
 
 def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], Row[Any]]:
-    """For each return the purchase behind it; through the refund, where a refund was reversed."""
+    """For each return the purchase behind it; through the refund or void, where one was reversed."""
     found: dict[tuple[int, int, int], Row[Any]] = {}
     wanted = [(row, row) for row in returns if row.original_seq]
     for _ in range(2):
@@ -235,7 +237,7 @@ def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], 
             original = originals.get((of.bucket, of.wallet_id, of.original_seq))
             if original is None:
                 continue
-            if original.kind == Kind.REFUND:
+            if original.kind in (Kind.REFUND, Kind.VOID):
                 onward.append((row, original))
             elif original.kind == Kind.PURCHASE:
                 found[(row.bucket, row.wallet_id, row.seq)] = original

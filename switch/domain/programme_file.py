@@ -6,9 +6,9 @@ hash names exactly this content. The file itself is explained in config/programm
 """
 
 import hashlib
-import itertools
 import re
 from datetime import datetime, time
+from typing import Any
 
 import msgspec
 
@@ -17,20 +17,22 @@ from switch.domain.merchant import CHANNELS, SIZES
 from switch.domain.money import WON_MAX
 from switch.domain.programme import (
     LOT_KINDS,
+    REVERSALS_AFTER_COMPLETION,
     Bonus,
     FeeClass,
     Funder,
-    Limits,
     Policy,
     Programme,
     Restriction,
     Shares,
     Tier,
 )
+from switch.domain.programme_limits import read_contactless, read_limits
 from switch.domain.toml_reader import Document, Problem, Table, nearest, percent
 
 FUNDERS_MAX, POLICIES_MAX, TIERS_MAX, BONUSES_MAX, RESTRICTIONS_MAX = 20, 500, 20, 50, 100
 MONTHS_MAX = 120
+HOLD_DAYS_MAX = 90
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 NAME_FORM = "1 to 32 of a-z, 0-9 and _, a letter first"
@@ -86,7 +88,32 @@ def parse_programme(text: str, filename: str) -> Programme:
 
 def canonical_json(programme: Programme) -> bytes:
     """Return the one byte form of a programme: fields in order, no white space, UTF-8."""
-    return msgspec.json.encode(programme, order="deterministic")
+    plain = msgspec.to_builtins(programme)
+    plain["policies"] = [_plain_policy(policy) for policy in programme.policies]
+    return msgspec.json.encode(plain)
+
+
+def canonical_policy(policy: Policy) -> bytes:
+    """Return the one byte form of a policy version."""
+    return msgspec.json.encode(_plain_policy(policy))
+
+
+# Rules that older versions did not have: left out where they say nothing, so that a version which payments
+# were judged by keeps its hash.
+_LATER_RULES = ("hold_days", "completion_over", "reversal_after_completion", "contactless")
+
+
+def _plain_policy(policy: Policy) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(policy)
+    for name in _LATER_RULES:
+        if getattr(policy, name) == _DEFAULTS[name]:
+            del plain[name]
+    return plain
+
+
+_DEFAULTS = {
+    field.name: field.default for field in msgspec.structs.fields(Policy) if field.name in _LATER_RULES
+}
 
 
 def canonical_sha256(programme: Programme) -> str:
@@ -163,11 +190,12 @@ def _policy(table: Table, base: Policy | None, programme_id: str, funder_order: 
     """Read one version; a section that stands in `base` only is taken over whole."""
     version = table.text("version", _VERSION, _VERSION_FORM)
     effective_from = _instant(table)
-    table.allow("tier", "bonus", "restriction", "limits", "fee_class", "fee_default")
+    table.allow("tier", "bonus", "restriction", "limits", "fee_class", "fee_default", "completion_over")
+    table.allow("contactless")
     tiers = _tiers(table, funder_order) if base is None or "tier" in table else base.tiers
     bonuses = _bonuses(table, funder_order) if base is None or "bonus" in table else base.bonuses
     rules = _restrictions(table) if base is None or "restriction" in table else base.restrictions
-    limits = _limits(table) if base is None or "limits" in table else base.limits
+    limits = read_limits(table) if base is None or "limits" in table else base.limits
     classes = _fee_classes(table) if base is None or "fee_class" in table else base.fee_classes
     default_ppm = (
         table.rate("fee_default") if base is None or "fee_default" in table else base.fee_default_ppm
@@ -196,6 +224,18 @@ def _policy(table: Table, base: Policy | None, programme_id: str, funder_order: 
         charged_expiry_months=table.integer(
             "charged_expiry_months", 1, MONTHS_MAX, base.charged_expiry_months if base else None
         ),
+        hold_days=table.integer("hold_days", 0, HOLD_DAYS_MAX, base.hold_days if base else 7),
+        completion_over=(
+            table.rate("completion_over")
+            if "completion_over" in table
+            else (base.completion_over if base else 0)
+        ),
+        reversal_after_completion=table.choice(
+            "reversal_after_completion",
+            REVERSALS_AFTER_COMPLETION,
+            base.reversal_after_completion if base else "refund",
+        ),
+        contactless=read_contactless(table) if base is None or "contactless" in table else base.contactless,
     )
     table.finish()
     return policy
@@ -335,27 +375,3 @@ def _code(item: Table, taken: list[str]) -> str:
     if code and code in taken:
         item.report("code", f'"{code}" stands twice in this version', "give each one a code of its own")
     return code
-
-
-def _limits(table: Table) -> Limits:
-    item = table.table("limits", required=False)
-    limits = Limits(
-        payment_max=item.integer("payment_max", 1, WON_MAX, fallback=0),
-        day_max=item.integer("day_max", 1, WON_MAX, fallback=0),
-        month_max=item.integer("month_max", 1, WON_MAX, fallback=0),
-        topup_month_max=item.integer("topup_month_max", 1, WON_MAX, fallback=0),
-        holding_max=item.integer("holding_max", 1, WON_MAX, fallback=0),
-    )
-    named = [
-        ("payment_max", limits.payment_max),
-        ("day_max", limits.day_max),
-        ("month_max", limits.month_max),
-    ]
-    given = [(key, won) for key, won in named if won]
-    if item.is_clean:
-        for (key, won), (wider_key, wider) in itertools.pairwise(given):
-            if won > wider:
-                fix = f"lower {key} to {wider} or raise {wider_key} to {won}"
-                item.report(key, f"{won:,} can never be reached: {wider_key} is {wider:,}", fix)
-    item.finish()
-    return limits

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from switch.domain.calendar import SEOUL, business_date
 from switch.domain.programme import Policy, Programme
-from switch.domain.programme_file import canonical_json, canonical_sha256, parse_programme
+from switch.domain.programme_file import canonical_json, canonical_policy, canonical_sha256, parse_programme
 from switch.store import reference_write as reference
 from switch.store.bulk import bump_epoch, hold_lanes, lock_administration
 from switch.store.schema import funder, policy, programme
@@ -129,7 +129,7 @@ def _policies(
     new: list[str] = []
     changed: list[str] = []
     for one in wanted.policies:
-        document = msgspec.json.encode(one, order="deterministic")
+        document = canonical_policy(one)
         sha256 = hashlib.sha256(document).hexdigest()
         policy_no, stored = known.get(one.version, (0, ""))
         if stored == sha256:

@@ -53,7 +53,7 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "payments_equal_entries",
-        "every payment's entries move what it approved and grant the cashback it tells",
+        "every payment's entries move what it approved (a hold: nothing) and grant the cashback it tells",
         """
         WITH moved AS (
             SELECT bucket, wallet_id, seq,
@@ -66,7 +66,7 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
             FROM entry WHERE source = 1 GROUP BY bucket, wallet_id, seq),
         judged AS (
             SELECT p.wallet_id, p.seq,
-                   p.approved IS DISTINCT FROM
+                   CASE WHEN p.kind = 6 THEN 0 ELSE p.approved END IS DISTINCT FROM
                        coalesce(m.spent, 0) + coalesce(m.restored, 0) + coalesce(m.revived, 0)
                        + coalesce(m.topped, 0)
                    OR p.cashback IS DISTINCT FROM coalesce(m.cashback, 0) AS broken
@@ -131,6 +131,57 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
                 FILTER (WHERE returned > approved OR (outcome = 4) <> (returned = approved)
                         OR (outcome = 3) <> (returned > 0 AND returned < approved)))[1:5]
         FROM payment WHERE outcome IN (1, 3, 4) AND approved > 0""",
+    ),
+    (
+        "holds_within_lots",
+        "no lot is held beyond what is in it, and every hold names its own won",
+        """
+        WITH parts AS (
+            SELECT h.bucket, h.wallet_id, h.seq, h.won AS total, (use ->> 0)::int AS lot_no,
+                   (use ->> 2)::bigint AS won
+            FROM hold h CROSS JOIN LATERAL jsonb_array_elements(h.uses::jsonb) AS use),
+        by_lot AS (
+            SELECT wallet_id, held > coalesce(balance, 0) AS broken,
+                   format('wallet %s lot %s: %s held of %s', wallet_id, lot_no, held, balance) AS why
+            FROM (SELECT bucket, wallet_id, lot_no, sum(won)::bigint AS held FROM parts GROUP BY 1, 2, 3) p
+            LEFT JOIN lot USING (bucket, wallet_id, lot_no)),
+        by_hold AS (
+            SELECT wallet_id, total <> sum(won) AS broken,
+                   format('wallet %s hold %s: %s, its lots say %s', wallet_id, seq, total, sum(won))
+            FROM parts GROUP BY bucket, wallet_id, seq, total),
+        judged AS (SELECT * FROM by_lot UNION ALL SELECT * FROM by_hold)
+        SELECT count(*), count(*) FILTER (WHERE broken),
+               (array_agg(why) FILTER (WHERE broken))[1:5]
+        FROM judged""",
+    ),
+    (
+        "wallets_count_holds",
+        "a wallet counts its holds",
+        """
+        SELECT count(*), count(*) FILTER (WHERE w.holds <> coalesce(h.holds, 0)),
+               (array_agg(format('wallet %s counts %s holds, it has %s', w.wallet_id, w.holds, h.holds))
+                FILTER (WHERE w.holds <> coalesce(h.holds, 0)))[1:5]
+        FROM wallet w LEFT JOIN (SELECT bucket, wallet_id, count(*) AS holds FROM hold GROUP BY 1, 2) h
+          ON h.bucket = w.bucket AND h.wallet_id = w.wallet_id
+        WHERE w.holds <> 0 OR h.holds IS NOT NULL""",
+    ),
+    (
+        "holds_equal_preauthorisations",
+        "every hold is what its open pre-authorisation and the increments to it still hold",
+        """
+        WITH asked AS (
+            SELECT h.wallet_id, h.seq, h.won, bool_or(p.seq = h.seq) AS known,
+                   bool_or(p.outcome NOT IN (1, 3, 4)) AS closed,
+                   sum(p.approved - p.returned)::bigint AS standing
+            FROM hold h LEFT JOIN payment p
+              ON p.bucket = h.bucket AND p.wallet_id = h.wallet_id AND p.kind = 6 AND p.outcome <> 2
+             AND p.local_day BETWEEN h.local_day - 1 AND h.local_day + 92
+             AND (p.seq = h.seq OR p.original_seq = h.seq)
+            GROUP BY h.bucket, h.wallet_id, h.seq, h.won)
+        SELECT count(*), count(*) FILTER (WHERE known IS NOT TRUE OR closed OR won <> standing),
+               (array_agg(format('wallet %s hold %s: %s, asked for %s', wallet_id, seq, won, standing))
+                FILTER (WHERE known IS NOT TRUE OR closed OR won <> standing))[1:5]
+        FROM asked""",
     ),
 )
 
