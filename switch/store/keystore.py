@@ -12,7 +12,7 @@ from switch.store.bulk import chunks, copy_rows
 from switch.store.schema import key_audit, terminal
 
 MODE_DEFAULT: Final = "session"
-FORM_DEFAULT: Final = "x917"
+FORM_DEFAULT: Final = "block"
 
 
 class TerminalAt(msgspec.Struct, frozen=True, gc=False):
