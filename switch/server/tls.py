@@ -23,7 +23,7 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 FILE_MAX: Final = 16 << 20
 """Bytes of one file; a revocation list of a hundred thousand certificates has about 4 MB."""
 TERMINAL_URI: Final = "dure:terminal:"
-_TERMINAL = re.compile(r"[A-Za-z0-9 ._-]{1,7}\*|[A-Za-z0-9 ._-]{1,8}")
+_TERMINAL = re.compile(r"[A-Za-z0-9._-]{1,7}\*|[A-Za-z0-9._-]{1,8}")
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 _VERSION: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY: Final = {

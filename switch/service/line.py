@@ -83,9 +83,9 @@ class Line:
         """Whether the line's certificate covers this terminal."""
         if self._permitted is None:
             return True
+        name = terminal_id.rstrip()  # DE41 is filled with blanks, a certificate's name is not
         return any(
-            terminal_id.startswith(one[:-1]) if one.endswith("*") else terminal_id == one
-            for one in self._permitted
+            name.startswith(one[:-1]) if one.endswith("*") else name == one for one in self._permitted
         )
 
     def claim(self, terminal_id: str) -> bool:

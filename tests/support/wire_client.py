@@ -5,12 +5,14 @@ compare two answers byte by byte, or send what no terminal would.
 """
 
 import socket
+import ssl
 import struct
 import time
 from types import TracebackType
 from typing import Self
 
-from switch.wire.framing import Framer, frame
+from switch.wire.framing import Framer, frame, reply_tpdu, split_tpdu
+from terminal_sim.connection import PLAIN, LineSettings
 from terminal_sim.terminal import Reply, Terminal
 
 REPLY_S = 15.0
@@ -24,16 +26,25 @@ class Line:
     """One TCP connection, used by one thread."""
 
     def __init__(
-        self, port: int, *, host: str = "127.0.0.1", timeout_s: float = REPLY_S, receive_buffer: int = 0
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        timeout_s: float = REPLY_S,
+        receive_buffer: int = 0,
+        settings: LineSettings = PLAIN,
     ) -> None:
         """`receive_buffer` (bytes) makes a reader with little room; 0 leaves it to the system."""
+        self._settings = settings
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(timeout_s)
         self._socket.connect((host, port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._framer = Framer(0xFFFF)
+        if settings.tls is not None:
+            self._socket = settings.tls.wrap_socket(self._socket, server_hostname=host)
+        self._framer = Framer(0xFFFF, inclusive=settings.inclusive, tpdu=bool(settings.tpdu))
         self._ready: list[bytes] = []
 
     def __enter__(self) -> Self:
@@ -62,7 +73,7 @@ class Line:
 
     def send(self, payload: bytes) -> None:
         """Send one framed payload."""
-        self._socket.sendall(frame(payload))
+        self._socket.sendall(frame(payload, self._settings.inclusive, self._settings.tpdu))
 
     def receive(self, timeout_s: float = REPLY_S) -> bytes:
         """The next payload. Raises TimeoutError, or ClosedByPeerError at the end of the stream."""
@@ -71,12 +82,17 @@ class Line:
             self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             try:
                 data = self._socket.recv(65_536)
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLError):
                 data = b""
             if not data:
                 raise ClosedByPeerError("the switch closed the connection")
             self._ready += self._framer.feed(data)
-        return self._ready.pop(0)
+        payload = self._ready.pop(0)
+        if not self._settings.tpdu:
+            return payload
+        tpdu, payload = split_tpdu(payload)
+        assert tpdu == reply_tpdu(self._settings.tpdu), "the reply's TPDU is not the request's, swapped"
+        return payload
 
     def ask(self, payload: bytes, timeout_s: float = REPLY_S) -> bytes:
         """Send and take the next answer, as bytes."""
