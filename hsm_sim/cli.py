@@ -15,7 +15,7 @@ import uvloop
 
 from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.keys import Keys
-from hsm_sim.server import HsmServer
+from hsm_sim.paced import new_server
 from hsm_sim.settings import ConfigError, Settings, load
 
 EXIT_CANNOT_LISTEN: Final = 75
@@ -90,7 +90,7 @@ def check_config(config: _ConfigOption = None) -> None:
 
 
 async def _serve(settings: Settings, keys: Keys) -> None:
-    server = HsmServer(settings, keys)
+    server = new_server(settings, keys)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):

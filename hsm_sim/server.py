@@ -6,6 +6,7 @@ more than its share of one turn waits for the others; one that does not read its
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, cast
 
 import structlog
@@ -26,16 +27,19 @@ class HsmServer:
         self.settings = settings
         self.keys = keys
         self.connections: set[Connection] = set()
+        self._connect: Callable[[], Connection] = lambda: Connection(self)
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
         self._idle_task: asyncio.Task[None] | None = None
 
+    def connect_by(self, connect: "Callable[[], Connection]") -> None:
+        """Lets connections be of another kind, before the start."""
+        self._connect = connect
+
     async def start(self) -> int:
         """Listens; returns the port. Raises OSError if the address cannot be had."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self), self.settings.host, self.settings.port
-        )
+        self._server = await loop.create_server(self._connect, self.settings.host, self.settings.port)
         self._idle_task = loop.create_task(self._close_idle(), name="idle-connections")
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -66,12 +70,18 @@ class HsmServer:
             self._empty.set()
 
     async def _close_idle(self) -> None:
+        """Closes connections that say nothing, and those that begin a frame and never end it."""
         loop = asyncio.get_running_loop()
-        limit_s = self.settings.idle_timeout_s
+        idle_s, frame_s = self.settings.idle_timeout_s, self.settings.frame_timeout_s
         while True:
-            await asyncio.sleep(limit_s / _IDLE_CHECKS)
+            await asyncio.sleep(min(idle_s, frame_s) / _IDLE_CHECKS)
+            now = loop.time()
             for connection in tuple(self.connections):
-                if loop.time() - connection.last_heard_s > limit_s:
+                begun_s = connection.frame_begun_s
+                if begun_s is not None and now - begun_s > frame_s:
+                    _log.warning("slow_frame", peer=connection.peer)
+                    connection.abort()
+                elif now - connection.last_heard_s > idle_s and not connection.busy:
                     _log.info("idle_connection_closed", peer=connection.peer)
                     connection.abort()
 
@@ -91,7 +101,13 @@ class Connection(asyncio.Protocol):
         self._client_reads = True
         self._reading = True
         self.last_heard_s = self._loop.time()
+        self.frame_begun_s: float | None = None  # since when the stream stands inside a frame
         self.peer = "?"
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has commands that wait."""
+        return bool(self._backlog)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio.Transport, though they are ones.
@@ -113,12 +129,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.last_heard_s = self._loop.time()
         try:
-            self._backlog.extend(self._splitter.feed(data))
+            messages = self._splitter.feed(data)
         except FrameError as error:
             # After a length that lies nothing of this stream means anything.
             _log.warning("bad_frame", peer=self.peer, error=str(error))
             self.abort()
             return
+        if not self._splitter.partial:
+            self.frame_begun_s = None
+        elif messages or self.frame_begun_s is None:
+            self.frame_begun_s = self.last_heard_s
+        self._backlog.extend(messages)
         if self._reading:
             self._answer_some()
 

@@ -27,8 +27,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 # The same for so many commands given up: one that is answered at all is answered in order.
 SILENT_TIMEOUTS_MAX: Final = 3
 ABANDONED_MAX: Final = 8192
-WINDOW_FIRST: Final = 64
-WINDOW_MIN: Final = 16  # the smallest licences run 60 commands a second
+WINDOW_FIRST: Final = 16
+WINDOW_MIN: Final = 8  # the smallest licences run 60 commands a second
 MISSES_MAX: Final = 3  # time-outs in a row after which another HSM is asked, if there is one
 _SWEEPS: Final = 8  # within one time-out
 _SILENCE_SWEEPS: Final = 3  # so long without a byte, though something is asked, is silence

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.keys import Keys
+from hsm_sim.paced import new_server
 from hsm_sim.server import HsmServer
 from hsm_sim.settings import Settings
 from switch.hsm.client import HsmClient
@@ -53,8 +54,8 @@ def hsm_process(directory: Path, settings: str = "", port: int = 0) -> Iterator[
 
 
 @contextlib.asynccontextmanager
-async def simulator(**limits: float) -> AsyncIterator[tuple[HsmServer, int]]:
-    server = HsmServer(Settings.model_validate({"port": 0} | limits), Keys(TEST_LMK))
+async def simulator(**settings: object) -> AsyncIterator[tuple[HsmServer, int]]:
+    server = new_server(Settings.model_validate({"port": 0} | settings), Keys(TEST_LMK))
     port = await server.start()
     try:
         yield server, port
