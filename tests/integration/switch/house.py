@@ -94,6 +94,11 @@ class House:
         finally:
             self.stage.set_clock(before.isoformat())
 
+    def card_act(self, act: str, card: str) -> None:
+        """Block, unblock, lose a member's first card, as an operator does."""
+        which = ("--programme", "seoro", "--member", self.member(card), "--card-no", "1")
+        self.command("card", act, *which)
+
     def command(self, *arguments: str) -> Any:
         """What an operator's command prints, read as JSON. It must end well."""
         config = str(self.stage.directory / "switch.toml")
@@ -105,7 +110,7 @@ class House:
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        return json.loads(done.stdout) if "--json" in arguments else None
 
     def line(self, port: int | None = None) -> Line:
         return Line(port or self.switch.port)

@@ -55,11 +55,15 @@ def test_reversals_are_taken_after_sign_off_and_payments_are_not(house: House) -
         assert house.balance(card) == before
 
 
-def test_two_connections_may_carry_one_terminal(house: House) -> None:
+def test_a_new_connection_takes_a_terminal_over_and_others_stay(house: House) -> None:
+    """A concentrator's line carries many terminals: it loses the one that has dialled in itself."""
     with house.line() as one, house.line() as two:
-        terminal, card = house.till(one), house.card()
-        assert two.exchange(terminal, terminal.purchase(house.now, card, 1_000)).approved
+        terminal, other, card = house.till(one), house.till(one), house.card()
         assert one.exchange(terminal, terminal.purchase(house.now, card, 1_000)).approved
+        assert one.exchange(other, other.purchase(house.now, card, 1_000)).approved
+        assert two.exchange(terminal, terminal.purchase(house.now, card, 1_000)).approved
+        assert one.exchange(terminal, terminal.purchase(house.now, card, 1_000)).code == "58"
+        assert one.exchange(other, other.purchase(house.now, card, 1_000)).approved
 
 
 def test_another_switch_of_the_same_books_knows_the_keys_of_a_terminal(house: House) -> None:
