@@ -17,6 +17,7 @@ from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.keys import Keys
 from hsm_sim.paced import new_server
 from hsm_sim.settings import ConfigError, Settings, load
+from switch.hardening import forbid_core_dumps
 
 EXIT_CANNOT_LISTEN: Final = 75
 EXIT_BAD_CONFIG: Final = 78
@@ -65,6 +66,7 @@ def serve(
     """
     settings = _settings(config, host=host, port=port)
     _log_to_stderr(settings.log_level)
+    forbid_core_dumps()
     try:
         lmk = settings.lmk()
     except ConfigError as error:

@@ -143,7 +143,7 @@ def test_case_31_what_cannot_be_read_closes_its_own_line_only(house: House) -> N
             assert unknown.endswith(b"03000")  # DE44: the MTI itself
             # A length within the message that lies: answered with 30 and the field's number.
             lying = bytearray(good)
-            lying[36:38] = b"99"
+            lying[20:22] = b"99"  # of the card number
             assert decode(line.ask(bytes(lying))).fields[39] == "30"
             assert line.exchange(terminal, terminal.echo(house.now)).approved
         for nonsense in (
