@@ -6,13 +6,17 @@ asks nobody who he is: never give it to real terminals.
 
 import asyncio
 import contextlib
+import json
 import logging
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 
-from amqtt.broker import Broker  # type: ignore[import-untyped]
+import typer
 
-CONNECTIONS_MAX = 200
+CONNECTIONS_MAX = 2_000
 
 
 @asynccontextmanager
@@ -21,22 +25,52 @@ async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterat
 
     Raises OSError when the port is taken.
     """
-    logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it tells every line that breaks at length
-    logging.getLogger("transitions").setLevel(logging.CRITICAL)
-    broker = Broker(
-        {
-            "listeners": {
-                "default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": CONNECTIONS_MAX}
-            },
-            "plugins": {
-                "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
-            },
-        }
-    )
-    await broker.start()
+    from amqtt.broker import Broker  # type: ignore[import-untyped]
+    from amqtt.errors import BrokerError  # type: ignore[import-untyped]
+
+    for name in ("amqtt", "transitions"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # it tells every line that breaks at length
+    listener = {"type": "tcp", "bind": f"{host}:{port}", "max_connections": CONNECTIONS_MAX}
+    plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    broker = Broker({"listeners": {"default": listener}, "plugins": plugins})
+    try:
+        await broker.start()
+    except BrokerError as error:
+        cause = error.__cause__
+        raise cause if isinstance(cause, OSError) else OSError(str(error)) from None
     try:
         server = broker._servers["default"].instance  # noqa: SLF001 - it tells the port nowhere else
         yield int(server.sockets[0].getsockname()[1])
     finally:
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(broker.shutdown(), 10)
+        with contextlib.suppress(
+            Exception
+        ):  # it waits for lines that are gone: what it keeps is in memory only
+            await asyncio.wait_for(broker.shutdown(), 2)
+
+
+def broker(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free port.")] = 1883,
+) -> None:
+    """Run an MQTT broker (3.1.1, no passwords) for tries and demos until SIGTERM or SIGINT.
+
+    Prints one JSON line with its port. In the switch's settings: [mqtt] host, port, tls = false,
+    protocol = "3.1.1". Exit code 75 if the port is taken.
+    """
+    try:
+        asyncio.run(_run(host, port))
+    except OSError as error:
+        typer.echo(
+            f"dure-terminal-sim: {host}:{port}: {error.strerror or error}: take another port", err=True
+        )
+        raise typer.Exit(75) from None
+
+
+async def _run(host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with embedded_broker(host, port) as taken:
+        sys.stdout.write(json.dumps({"host": host, "port": taken}) + "\n")
+        sys.stdout.flush()
+        await stop.wait()

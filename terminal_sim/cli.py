@@ -17,6 +17,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from terminal_sim.broker import broker
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
 from terminal_sim.load import LoadCard, LoadPlan, run_load
 from terminal_sim.processes import (
@@ -75,6 +76,9 @@ def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"dure-terminal-sim {version('dure')}")
         raise typer.Exit
+
+
+app.command()(broker)
 
 
 @app.callback()

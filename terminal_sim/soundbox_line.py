@@ -1,6 +1,7 @@
 """Moves the bytes of a soundbox: one connection to the broker, with its last will."""
 
 import asyncio
+import contextlib
 import ssl
 import time
 
@@ -8,7 +9,7 @@ import aiomqtt
 
 from terminal_sim.soundbox import Publish, Soundbox
 
-QUIET_S = 5.0  # for one answer of the broker
+QUIET_S = 2.0  # for one answer of the broker
 
 
 async def run_soundbox(
@@ -42,11 +43,16 @@ async def run_soundbox(
         await _publish(client, box.hello())
         if ready is not None:
             ready.set()
-        async for message in client.messages:
-            if isinstance(message.payload, bytes):
-                for answer in box.take(str(message.topic), message.payload):
-                    if acks:
-                        await _publish(client, answer)
+        try:
+            async for message in client.messages:
+                if isinstance(message.payload, bytes):
+                    for answer in box.take(str(message.topic), message.payload):
+                        if acks:
+                            await _publish(client, answer)
+        except asyncio.CancelledError:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await _publish(client, box.goodbye())  # no last will is sent for who goes in good order
+            raise
 
 
 async def _publish(client: aiomqtt.Client, one: Publish) -> None:

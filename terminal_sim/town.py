@@ -72,7 +72,10 @@ async def play_demo(directory: Path, *, seed: int, payments: int, keep: bool, co
         _note_running(installation)
         with teller.stage("the day"), teller.bar("the day", len(plan.events)) as advance:
             midnight = datetime.combine(BUSINESS_DATE, datetime.min.time(), KOREA)
-            player = TownPlayer(plan, installation.host, installation.port, midnight, installation.set_clock)
+            player = TownPlayer(
+                *(plan, installation.host, installation.port, midnight),
+                *(installation.set_clock, installation.issuer),
+            )
             day = await player.play(advance)
         with teller.stage("the night"):
             await installation.set_clock(midnight + SETTLES_AFTER)

@@ -51,6 +51,8 @@ PER_MILLE: Final = {
     "unknown_card": 4,
     "bad_mac": 4,
 }
+# Out of ten payments without a PIN.
+ENTRIES: Final = (*("contactless",) * 4, *("chip",) * 3, *("stripe",) * 2, "keyed")
 CORRECTED_MINUTES_MAX: Final = 45
 LAST_MINUTE: Final = 23 * 60 + 30
 
@@ -97,6 +99,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     `kind`: purchase, topup, inquiry, repeat (a purchase whose answer is asked for again), timed_out (a
     purchase that its terminal reverses at once), reversal_first (the reversal overtakes its purchase),
     bad_mac, unknown_card; cancel and refund concern the earlier event `of`. `pin`: "", "right" or "wrong".
+    `entry`: how the card is read.
     """
 
     minute: int
@@ -108,6 +111,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     pin: str = ""
     channel: str = ""
     of: int = -1
+    entry: str = "keyed"
 
 
 class TownPlan(msgspec.Struct, frozen=True):
@@ -214,6 +218,13 @@ def _ticket(rng: random.Random, trade: Trade) -> int:
     return max(won // step * step, 100)
 
 
+def _entry(order: int, pin: str, channel: str) -> str:
+    """How the card of an event is read: with a PIN the chip is in the terminal, online nothing is."""
+    if channel == "online":
+        return "ecommerce"
+    return "chip" if pin else ENTRIES[order * 7 % len(ENTRIES)]
+
+
 class _Day:
     """Draws the events."""
 
@@ -296,5 +307,6 @@ class _Day:
         of: int = -1,
     ) -> int:
         order = len(self.found)
-        self.found.append(Event(minute, order, kind, member, terminal, won, pin, channel, of))
+        entry = _entry(order, pin, channel)
+        self.found.append(Event(minute, order, kind, member, terminal, won, pin, channel, of, entry))
         return order

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from terminal_sim.card import IssuerKeys, SimCard
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.keys import tmk
 from terminal_sim.processes import ProgramError
@@ -22,6 +23,7 @@ from terminal_sim.town_plan import EXPIRY, Event, TownPlan
 CONNECTIONS: Final = 4
 KEY_SEED: Final = 1
 WRONG_MAC: Final = "0" * 16
+UNKNOWN_PIN: Final = "0000"
 OPENING_MINUTE: Final = 6 * 60 + 30
 REPLY_TIMEOUT_S: Final = 20.0
 
@@ -46,8 +48,18 @@ class Message(msgspec.Struct):
 class TownPlayer:
     """Plays one plan: `await TownPlayer(plan, host, port, midnight, set_clock).play()`."""
 
-    def __init__(self, plan: TownPlan, host: str, port: int, midnight: datetime, set_clock: SetClock) -> None:
+    def __init__(
+        self,
+        plan: TownPlan,
+        host: str,
+        port: int,
+        midnight: datetime,
+        set_clock: SetClock,
+        issuer: IssuerKeys,
+    ) -> None:
         self.plan = plan
+        self.cards = [SimCard(member.pan, EXPIRY, member.pin, issuer) for member in plan.members]
+        self.unknown = SimCard(plan.unknown_pan, EXPIRY, UNKNOWN_PIN, issuer)
         self.host = host
         self.port = port
         self.midnight = midnight
@@ -120,14 +132,14 @@ class TownPlayer:
         """The messages of one event, built in the order in which they are numbered."""
         terminal = self.terminals[event.terminal]
         now = self._instant(event.minute)
-        pan = self._pan(event)
+        pan = self._card(event).pan
         match event.kind:
             case "topup":
-                return [
-                    Message("topup", event.terminal, terminal, terminal.topup(now, pan, event.won), event.won)
-                ]
+                payload = terminal.topup(now, pan, event.won, **self._shown(event, now))
+                return [Message("topup", event.terminal, terminal, payload, event.won)]
             case "inquiry":
-                return [Message("inquiry", event.terminal, terminal, terminal.inquiry(now, pan), 0)]
+                payload = terminal.inquiry(now, pan, **self._shown(event, now))
+                return [Message("inquiry", event.terminal, terminal, payload, 0)]
             case "cancel" | "refund":
                 return self._correction(event, now)
         return self._purchase(event, terminal, now)
@@ -137,9 +149,8 @@ class TownPlayer:
         if event.pin:
             right = self.plan.members[event.member].pin
             pin = right if event.pin == "right" else f"{(int(right) + 1) % 10_000:04d}"
-        payload = terminal.purchase(
-            now, self._pan(event), event.won, pin=pin, expiry=EXPIRY, channel=event.channel or None
-        )
+        options = {**self._shown(event, now), "pin": pin, "channel": event.channel or None}
+        payload = terminal.purchase(now, self._card(event).pan, event.won, **options)
         if event.kind == "bad_mac":
             payload = payload[: -len(WRONG_MAC)] + WRONG_MAC.encode()
         purchase = Message("purchase", event.terminal, terminal, payload, event.won)
@@ -165,8 +176,11 @@ class TownPlayer:
         payload = terminal.refund(now, original.payload, event.won)
         return [_after(original, "refund", payload, event.won)]
 
-    def _pan(self, event: Event) -> str:
-        return self.plan.unknown_pan if event.member < 0 else self.plan.members[event.member].pan
+    def _card(self, event: Event) -> SimCard:
+        return self.unknown if event.member < 0 else self.cards[event.member]
+
+    def _shown(self, event: Event, now: datetime) -> dict[str, str | None]:
+        return self._card(event).present(event.entry, event.won, now)
 
 
 def _by_minute(events: Sequence[Event]) -> list[tuple[int, list[Event]]]:
