@@ -8,14 +8,15 @@ import typer
 from switch.cli.output import show_json, show_json_rows, show_table
 from switch.cli.runtime import open_books
 from switch.service.admin import CardAct, act_on_card
+from switch.service.exceptions import exception_list
 from switch.service.inspect import (
     PaymentView,
     entry_list,
     every_payment,
-    merchant_view,
     payment_list,
     wallet_view,
 )
+from switch.service.inspect_merchant import merchant_view
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 Programme = Annotated[str, typer.Option("--programme", help="The programme's id.")]
@@ -61,6 +62,7 @@ def wallet_show(
         ("points may be spent", view.points_on),
         ("balance", view.balance),
         *((f"balance, {kind}", won) for kind, won in view.balance_by_kind.items()),
+        ("held by pre-authorisations", view.held),
         ("owed by the member", view.receivable),
     ]
     if view.month:
@@ -85,10 +87,28 @@ def wallet_show(
         for one in view.lots
     ]
     show_table("Lots", columns, rows)
+    if view.holds:
+        show_table(
+            "Holds",
+            ("seq", "day", "until", "won", "from lots"),
+            [
+                (
+                    *(f"{one.seq}", one.local_day, f"{one.expires}", one.won),
+                    ", ".join(f"{lot}: {won:,}" for lot, won in one.lots),
+                )
+                for one in view.holds
+            ],
+        )
     show_table(
         "Cards",
-        ("card-no", "card", "expiry", "state", "wrong PINs"),
-        [(one.card_no, one.card, one.expiry, one.state, one.pin_tries) for one in view.cards],
+        ("card-no", "card", "form", "expiry", "state", "wrong PINs", "wrong CVVs", "taps", "won by taps"),
+        [
+            (
+                *(one.card_no, one.card, one.form, one.expiry, one.state, one.pin_tries, one.cvv_tries),
+                *(one.tap_count, one.tap_won),
+            )
+            for one in view.cards
+        ],
     )
     _show_payments(view.payments)
 
@@ -144,6 +164,37 @@ def payments(
         show_json(found)
     else:
         _show_payments(found)
+
+
+@payment.command("exceptions")
+def exceptions(
+    context: typer.Context,
+    day: Annotated[str, typer.Option("--date", help="Of this business date, YYYY-MM-DD.")],
+    programme: Annotated[str | None, typer.Option(help="Of this programme.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=1_000, help="How many, the newest.")] = 1_000,
+    as_json: AsJson = False,
+) -> None:
+    """List what was answered 00 and needs a person: completions above or without a hold, offline purchases
+    that broke a rule, reversals that fit no payment or several, or not its amount.
+
+    Example:  dure-switch payment exceptions --date 2026-11-20
+    """
+    with open_books(context) as books:
+        found = exception_list(books.engine, _day(day) or date.min, programme_id=programme, last=last)
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        "Exceptions",
+        ("day", "time", "kind", "merchant", "terminal", "stan", "amount", "booked", "why"),
+        [
+            (
+                *(one.local_day, one.local_time, one.kind, one.merchant, one.terminal, one.stan),
+                *(one.amount, one.approved, one.detail.get("note", "no payment fits what it names")),
+            )
+            for one in found
+        ],
+    )
 
 
 def _show_payments(found: list[PaymentView]) -> None:

@@ -1,4 +1,4 @@
-"""What operators look at: wallets, payments, entries, merchants. Read only; cards are shown masked."""
+"""What operators look at: wallets, payments, entries. Read only; cards are shown masked."""
 
 import json
 from collections.abc import Iterator
@@ -10,21 +10,21 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, select
 
 from switch.domain.payment import Kind, Outcome
 from switch.domain.reasons import BY_NUMBER
+from switch.domain.request import Entry
 from switch.domain.wallet import LOT_KIND_NAME
 from switch.ledger.chart import Account
 from switch.ledger.journal import Source
-from switch.service.admin import NotFoundError, find_wallet
-from switch.store.reference_write import find_merchants
+from switch.service.admin import find_wallet
 from switch.store.schema import (
     card,
     entry,
     funder,
+    hold,
     lot,
     member,
     merchant,
     payment,
     programme,
-    terminal,
     wallet,
 )
 
@@ -46,13 +46,28 @@ class LotView(msgspec.Struct, frozen=True):
 
 
 class CardView(msgspec.Struct, frozen=True):
-    """A card as people may see it; `expiry` yymm."""
+    """A card as people may see it; `expiry` yymm. Taps are contactless without a PIN since the last PIN."""
 
     card_no: int
     card: str
     expiry: str
     state: str
     pin_tries: int
+    form: str
+    cvv_tries: int
+    tap_count: int
+    tap_won: int
+    atc: int
+
+
+class HoldView(msgspec.Struct, frozen=True):
+    """What an open pre-authorisation holds: `seq` of its 0100, last valid day (yyyymmdd), won by lot."""
+
+    seq: int
+    local_day: str
+    expires: int
+    won: int
+    lots: list[tuple[int, int]]
 
 
 class PaymentView(msgspec.Struct, frozen=True):
@@ -82,6 +97,8 @@ class PaymentView(msgspec.Struct, frozen=True):
     returned: int
     balance_after: int
     channel: str
+    entry: str
+    batch: int
     seq: int
     detail: dict[str, Any]
 
@@ -119,21 +136,11 @@ class WalletView(msgspec.Struct, frozen=True):
     month_topup: int
     day: int
     day_spent: int
+    held: int
     lots: list[LotView]
+    holds: list[HoldView]
     cards: list[CardView]
     payments: list[PaymentView]
-
-
-class MerchantView(msgspec.Struct, frozen=True):
-    """A merchant with its dated facts and terminals; days yyyymmdd, a group's end exclusive, 0 open-ended."""
-
-    merchant: str
-    merchant_no: int
-    programme: str
-    facts: dict[str, Any]
-    annual_sales: dict[str, int]
-    groups: list[tuple[str, int, int]]
-    terminals: list[str]
 
 
 def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int = 10) -> WalletView:
@@ -156,11 +163,25 @@ def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int
             )
         ]
         cards = [
-            CardView(one.card_no, one.masked, f"{one.expiry:04d}", one.state, one.pin_tries)
+            CardView(
+                *(one.card_no, one.masked, f"{one.expiry:04d}", one.state, one.pin_tries, one.form),
+                *(one.cvv_tries, one.tap_count, one.tap_won, one.atc),
+            )
             for one in connection.execute(
                 select(card)
                 .where(card.c.bucket == key.bucket, card.c.wallet_id == key.wallet_id)
                 .order_by(card.c.card_no)
+            )
+        ]
+        holds = [
+            HoldView(
+                *(one.seq, one.local_day.isoformat(), one.expires, one.won),
+                [(lot_no, won) for lot_no, _, won in json.loads(one.uses)],
+            )
+            for one in connection.execute(
+                select(hold)
+                .where(hold.c.bucket == key.bucket, hold.c.wallet_id == key.wallet_id)
+                .order_by(hold.c.seq)
             )
         ]
         mine = (payment.c.bucket == key.bucket) & (payment.c.wallet_id == key.wallet_id)
@@ -182,9 +203,11 @@ def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int
             month_topup=row.month_topup,
             day=row.day,
             day_spent=row.day_spent,
+            held=sum(one.won for one in holds),
             lots=lots,
+            holds=holds,
             cards=cards,
-            payments=_payments(connection, mine, payments),
+            payments=payments_where(connection, mine, payments),
         )
 
 
@@ -200,7 +223,7 @@ def payment_list(
     """The last payments, newest last, of a member, a terminal or a local day. Raises NotFoundError."""
     with engine.connect() as connection:
         wanted = _wanted(connection, programme_id, member_id, terminal_id, local_day)
-        return _payments(connection, wanted, last)
+        return payments_where(connection, wanted, last)
 
 
 def every_payment(
@@ -266,32 +289,6 @@ def entry_list(
         ]
 
 
-def merchant_view(engine: Engine, merchant_id: str) -> MerchantView:
-    """A merchant. Raises NotFoundError."""
-    with engine.connect() as connection:
-        found = find_merchants(connection, [merchant_id]).get(merchant_id)
-        if found is None:
-            raise NotFoundError(f'no merchant "{merchant_id}": check the id')
-        return MerchantView(
-            merchant=merchant_id,
-            merchant_no=found.merchant_no,
-            programme=connection.scalar(
-                select(programme.c.programme_id).where(programme.c.programme_no == found.programme_no)
-            )
-            or "",
-            facts={**found.facts, "opened": found.facts["opened"].isoformat()},
-            annual_sales={str(day): won for day, won in sorted(found.sales.items())},
-            groups=list(found.groups),
-            terminals=list(
-                connection.scalars(
-                    select(terminal.c.terminal_id)
-                    .where(terminal.c.merchant_no == found.merchant_no)
-                    .order_by(terminal.c.terminal_id)
-                )
-            ),
-        )
-
-
 _PAYMENT_ORDER = (
     payment.c.local_day,
     payment.c.local_time,
@@ -301,7 +298,8 @@ _PAYMENT_ORDER = (
 )
 
 
-def _payments(connection: Connection, wanted: ColumnElement[bool], last: int) -> list[PaymentView]:
+def payments_where(connection: Connection, wanted: ColumnElement[bool], last: int) -> list[PaymentView]:
+    """The last payments (at most PAYMENTS_MAX) that a condition holds for, newest last."""
     funders = _funders(connection)
     newest = [column.desc() for column in _PAYMENT_ORDER]
     query = _payment_query(wanted).order_by(*newest).limit(min(last, PAYMENTS_MAX))
@@ -364,6 +362,8 @@ def _payment(row: Any, funders: dict[int, str]) -> PaymentView:
         returned=row.returned,
         balance_after=row.ledger_after,
         channel=row.channel,
+        entry=Entry(detail.get("entry", Entry.KEYED)).name.lower(),
+        batch=row.batch_no,
         seq=row.seq,
         detail=detail,
     )
