@@ -22,6 +22,7 @@ from switch.server import Server, raise_open_files
 from switch.service import metrics
 from switch.service.authorizer import Authorizer, Limits
 from switch.service.cardcheck import CardCheck, CardKeys
+from switch.service.closing import Closing
 from switch.service.desk import Desk
 from switch.service.directory import Directory
 from switch.service.door import Door
@@ -34,6 +35,7 @@ from switch.service.probing import Probing
 from switch.service.recent import Recent
 from switch.service.vault import VaultKeeper
 from switch.settings import ConfigError, Settings
+from switch.store.batches import BatchBooks
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine
 from switch.store.lookup import Lookup
 from switch.store.migrate import missing_revisions
@@ -80,6 +82,7 @@ async def _serve(settings: Settings) -> None:
     await hsm.start()
     show_hsm(hsm)
     lookup = Lookup(address)
+    batches = BatchBooks(address)
     marks = KeyMarks(lookup)
     directory = Directory(lookup, keeper, lambda: holder.current.epoch)
     authorizer = Authorizer(
@@ -121,7 +124,13 @@ async def _serve(settings: Settings) -> None:
         door=Door(holder, local_days_back=settings.limits.local_days_back),
         holder=holder,
         cards=CardCheck(hsm, keys_of),
-        closing=None,
+        closing=Closing(
+            batches,
+            directory,
+            holder,
+            clock.now,
+            local_days_back=settings.limits.local_days_back,
+        ),
         recent=Recent(lookup.holder),
         probing=Probing(
             time.monotonic,
@@ -137,6 +146,7 @@ async def _serve(settings: Settings) -> None:
     await authorizer.stop()
     await hsm.close()
     await marks.close()
+    await batches.stop()
     await lookup.close()
     engine.dispose()
     log.info("stopped")

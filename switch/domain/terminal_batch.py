@@ -8,7 +8,8 @@ so two sides agree when counts and won less the reversed agree, for debits and f
 A pre-authorisation moves no merchant's money, nor does the void of one; top-ups and inquiries likewise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import Enum
 
 import msgspec
 
@@ -16,7 +17,7 @@ from switch.domain.payment import Kind
 
 DEBITS = frozenset({Kind.PURCHASE})
 CREDITS = frozenset({Kind.REFUND, Kind.VOID})
-WORST = 1_000
+DIFFERENCES_KEPT = 1_000
 """Differences kept of one batch, at most; their number is always true."""
 
 
@@ -116,3 +117,74 @@ def differences(host: Iterable[Record], terminal: Iterable[Record]) -> list[Diff
             what = "terminal_lacks"
         found.append(Difference(what, *key, have, told))
     return found
+
+
+class State(Enum):
+    """How a batch stands.
+
+    (new) ─▶ CLOSED                        both sides agree
+    (new) ─▶ OPEN_DIFFERS ─▶ CLOSED        they differ, and the terminal's next totals or details do not
+                          └▶ CLOSED_DIFFERS  its details do too: each difference is kept
+    """
+
+    OPEN_DIFFERS = "open_differs"
+    CLOSED = "closed"
+    CLOSED_DIFFERS = "closed_differs"
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch of which a terminal has told its totals: `told` by it, `host` in the books then.
+
+    `business_day` (yyyymmdd) is that of the close which led to this. `uploaded`: all its details have come.
+    """
+
+    state: State
+    told: Totals
+    host: Totals
+    business_day: int
+    uploaded: bool = False
+    differences: int = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is expected from the terminal."""
+        return self.state is not State.OPEN_DIFFERS
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """What a close comes to: the batch as it stands then, and what to keep of its differences.
+
+    `differs`: the terminal closed it before, with other totals.
+    """
+
+    batch: Batch
+    kept: tuple[Difference, ...] = ()
+    differs: bool = False
+
+
+def close(
+    known: Batch | None,
+    told: Totals,
+    business_day: int,
+    host: Sequence[Record],
+    details: Sequence[Record],
+) -> Closed:
+    """Judge the totals that a terminal tells of a batch: `host` are the books' records, `details` its own.
+
+    A closed batch stays as it is. Where the totals differ the terminal is to upload its details; when they
+    are there (or it has none: its totals are nothing), the batch closes whatever they say, because a terminal
+    that could never close would never trade again.
+    """
+    if known is not None and known.is_closed:
+        return Closed(known, differs=known.told != told)
+    ours = totals_of(host)
+    batch = Batch(state=State.CLOSED, told=told, host=ours, business_day=business_day)
+    if told.agrees_with(ours):
+        return Closed(batch)
+    if known is None or not (known.uploaded or told == Totals()):
+        uploaded = known is not None and known.uploaded
+        return Closed(msgspec.structs.replace(batch, state=State.OPEN_DIFFERS, uploaded=uploaded))
+    found = differences(host, details)
+    state = State.CLOSED_DIFFERS if found else State.CLOSED
+    batch = msgspec.structs.replace(batch, state=state, uploaded=known.uploaded, differences=len(found))
+    return Closed(batch, tuple(found[:DIFFERENCES_KEPT]))

@@ -115,6 +115,12 @@ class Directory:
         if known is not None and known.tak == tak:
             self._terminals[terminal_id] = replace(known, keys_seen=True, old_until=old_until)
 
+    def batch_closed(self, terminal_id: str, batch_no: int) -> None:
+        """The books have this batch as closed."""
+        known = self._terminals.get(terminal_id)
+        if known is not None and known.batch_closed < batch_no:
+            self._terminals[terminal_id] = replace(known, batch_closed=batch_no)
+
     def forget(self, terminal_id: str) -> None:
         """Read this terminal anew when it is asked for next."""
         self._terminals.pop(terminal_id, None)

@@ -27,7 +27,7 @@ def _totals(side: str) -> list[Column[int]]:
     columns: list[Column[int]] = []
     for name in ("credit", "debit"):
         for counted, won in ((f"{name}s", f"{name}_won"), (f"{name}s_reversed", f"{name}_reversed_won")):
-            columns.append(Column(f"{side}{counted}", Integer, nullable=False))
+            columns.append(Column(f"{side}{counted}", BigInteger, nullable=False))
             columns.append(Column(f"{side}{won}", BigInteger, nullable=False))
     return columns
 
@@ -43,7 +43,8 @@ terminal_batch = Table(
     Column("business_date", Date, nullable=False),  # of the last 0500 that changed it
     Column("reported_at", DateTime(timezone=True), nullable=False),
     Column("closed_at", DateTime(timezone=True)),
-    Column("uploaded", Boolean, nullable=False, server_default="false"),  # details were asked for and came
+    Column("details", Integer, nullable=False, server_default="0"),  # uploaded so far
+    Column("uploaded", Boolean, nullable=False, server_default="false"),  # the last detail has come
     *_totals(""),  # as the terminal told them
     *_totals("host_"),  # as the books had them then
     Column("differences", Integer, nullable=False, server_default="0"),
