@@ -14,9 +14,7 @@ from hsm_sim.crypto.tdes import Tdes, odd_parity
 from hsm_sim.handlers import HANDLERS, answer
 from hsm_sim.keys import Keys
 
-EXAMPLES = json.loads(
-    (Path(__file__).parents[2] / "vectors" / "payshield_host_commands.json").read_text("utf-8")
-)
+EXAMPLES = json.loads((Path(__file__).parents[2] / "vectors" / "payshield_examples.json").read_text("utf-8"))
 KEYS = Keys(TEST_LMK)
 CLEAR = odd_parity(bytes(range(60, 76)))
 TAK = TEST_LMK.encrypt("003", "U", CLEAR)
