@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from switch.domain.payment import PaymentKey
 from switch.service import metrics
-from switch.service.vault import VaultKeeper
+from switch.service.vault import Vault, VaultKeeper
 from switch.store.lookup import CardRef, Lookup, TerminalRow
 
 CARDS_MAX = 500_000
@@ -36,29 +36,33 @@ class Directory:
         """The card of a PAN, or None. Raises LookupUnavailableError."""
         if self._epoch() != self._known_epoch:
             self._forget()
-        key = self._keeper.vault.pan_hmac(pan)
+        vault = self._keeper.vault
+        key = vault.pan_hmac(pan)
         known = self._cards.get(key)
         if known is not None:
             return known
         metrics.CARD_LOOKUPS.inc()
-        found = await self._found(key, pan)
-        if found is None and self._keeper.renew():  # the vault's keys are being rotated
-            self._cards.clear()
-            key = self._keeper.vault.pan_hmac(pan)
-            found = await self._found(key, pan)
+        found = await self._found(vault, key, pan)
+        if found is None:
+            if self._keeper.renew():  # the vault's keys are being rotated
+                self._cards.clear()
+            if self._keeper.vault is not vault:  # renewed here, or by somebody else meanwhile
+                vault = self._keeper.vault
+                key = vault.pan_hmac(pan)
+                found = await self._found(vault, key, pan)
         if found is not None:
             if len(self._cards) >= CARDS_MAX:
                 self._cards.clear()
             self._cards[key] = found
         return found
 
-    async def _found(self, key: bytes, pan: str) -> CardRef | None:
+    async def _found(self, vault: Vault, key: bytes, pan: str) -> CardRef | None:
         """The card in the books, by any version of the index.
 
         Old versions are asked for first: a rotation adds the new before it takes the old, so that a card is
         found whatever happens between the two questions.
         """
-        older = self._keeper.vault.older_hmacs(pan)
+        older = vault.older_hmacs(pan)
         if not older:
             return await self._lookup.card(key)
         answers = await asyncio.gather(*(self._lookup.card(one) for one in (*older, key)))

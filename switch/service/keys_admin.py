@@ -25,6 +25,8 @@ from switch.store.bulk import bump_epoch, lock_administration
 from switch.store.keystore import KeyState, StoredKey
 
 TERMINAL_MASTER_KEY: Final = "002"  # payShield key type codes
+_USAGE: Final = slice(6, 8)  # of a key block behind its S (X9.143 clause 8.2: version, length, usage)
+_KEY_KEYS: Final = ("K0", "K1")
 _AT_ONCE: Final = 32  # commands at the HSM, which payments use too
 NO_TERMINAL: Final = "`dure-switch key list` shows the terminals"
 
@@ -113,6 +115,13 @@ async def _imported(
                     "kcv",
                     f"the key's check value is {result.check_value[:6]}, not {row.kcv}",
                     "the key or its check value was changed on the way: send both again",
+                )
+            elif result.key[:1] == "S" and result.key[_USAGE] not in _KEY_KEYS:
+                problems.add(
+                    row.line,
+                    "tmk",
+                    f"its key block is for another use ({result.key[_USAGE]})",
+                    "a master key's block has usage K0",
                 )
             else:
                 keys[row.terminal_id] = (result.key, row.kcv)

@@ -72,7 +72,7 @@ async def test_over_a_restart_no_serial_number_comes_again(
     sent = [terminal.purchase(ground.now, CARD, 1_000) for _ in range(4)]
     for one in sent[:3]:
         assert await room.verdict(one) == "ok"
-    counter = int(parse_request(decode(sent[2])).ksn[-6:], 16) & 0x1FFFFF  # type: ignore[union-attr,index]
+    counter = int(parse_request(decode(sent[2])).ksn[-6:], 16) & 0x1FFFFF  # type: ignore[index]
     await written(ground, counter)
     await room.close(killed=True)
     after = ground.room()

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from hsm_sim.crypto.lmk import TEST_LMK
 from switch.domain.request import PinCheck
 from switch.service.refused import RefusedError
+from switch.store.keystore import put_master_keys
 from switch.wire.message import decode
 from switch.wire.private import decode_private
 from terminal_sim.terminal import Terminal
@@ -171,3 +173,20 @@ async def test_who_has_keys_must_prove_itself_to_sign_off_and_others_need_not(gr
     assert terminal.receive(await room.ask(terminal.sign_off(ground.now))).approved
     with pytest.raises(RefusedError, match="mac_failure"):
         await room.ask(terminal.sign_off(ground.now)[:-1] + b"0")
+
+
+async def test_a_master_key_that_is_a_key_block_carries_session_keys(ground: Ground) -> None:
+    room = ground.room()
+    terminal = ground.terminal(key_form="block")
+    zmk = (await ground.hsm.generate_key("000")).lmk
+    made = await ground.hsm.generate_key("002", scheme="S", usage="K0", under_zmk=zmk, exported_scheme="R")
+    assert made.exported is not None
+    block = await ground.hsm.import_key("002", made.exported, zmk=zmk)
+    with ground.engine.begin() as connection:
+        put_master_keys(connection, {terminal.terminal_id: (block.key, block.check_value)}, ground.now)
+    clear = TEST_LMK.decrypt_block(block.key)[1]
+    terminal = Terminal(terminal.terminal_id, "SHOP000001", clear)
+    for _ in range(2):  # a new set, and the same again
+        assert terminal.receive(await room.exchange(terminal)).approved
+    paid = terminal.purchase(ground.now, CARD, 1_000, pin="4711")
+    assert await room.pin(paid) is PinCheck.OK
