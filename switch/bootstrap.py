@@ -94,6 +94,7 @@ async def _serve(settings: Settings) -> None:
             batch_max=settings.lanes.batch_max,
             queue_max=settings.lanes.queue_max,
             pin_tries_max=settings.limits.pin_tries_max,
+            cvv_tries_max=settings.limits.cvv_tries_max,
         ),
     )
     try:
@@ -162,8 +163,7 @@ async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reloads: set[asyncio.Task[None]] = set()
-    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(server, reloads))
+    loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
     wanted = sum(listener.connections_max for listener in settings.listener)
     if (fitting := raise_open_files(wanted)) < wanted:
         log.warning(
@@ -182,14 +182,6 @@ async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:
     _calm_collector()
     await stop.wait()
     log.info("stopping")
-
-
-def _reload(server: Server, reloads: set[asyncio.Task[None]]) -> None:
-    """Begin to read the certificates again, unless that is under way."""
-    if not reloads:
-        task = asyncio.get_running_loop().create_task(server.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
 
 
 def _calm_collector() -> None:

@@ -34,6 +34,7 @@ class Server:
         self._speakers = Speakers()
         self._gate = Gate(limits)
         self._numbers = itertools.count(1)
+        self._reload_wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def listen(self, settings: Settings) -> tuple[str, int]:
@@ -60,15 +61,21 @@ class Server:
         where = await listener.open()
         self._listeners.append(listener)
         if not self._tasks:
-            self._tasks.append(loop.create_task(self._sweep()))
+            self._tasks += [loop.create_task(self._sweep()), loop.create_task(self._reload())]
         if settings.tls is not None:
             self._tasks.append(loop.create_task(listener.watch()))
         return where
 
-    async def reload(self) -> None:
+    def reload_soon(self) -> None:
         """Read every listener's certificates again; connections stand, those of revoked certificates end."""
-        for listener in self._listeners:
-            await listener.reload()
+        self._reload_wanted.set()
+
+    async def _reload(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()  # whoever asks from here on wants another look
+            for listener in self._listeners:
+                await listener.reload()
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, finish what is in flight (at most `drain_s` seconds), then close the sockets."""
