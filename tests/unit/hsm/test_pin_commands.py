@@ -36,7 +36,11 @@ KSN = bytes.fromhex("FFFF9876543210E00003")
 KSN_AES = bytes.fromhex("123456789012345600000003")
 PVV = pin_verification_value(Tdes(PVK), ACCOUNT, "1", PIN)
 
-CIPHERS = {"01": (Tdes(TPK), TPK_TEXT), "47": (Tdes(TPK), TPK_TEXT), "48": (Aes(TPK_AES), TPK_AES_TEXT)}
+CIPHERS: dict[str, tuple[Tdes | Aes, str]] = {
+    "01": (Tdes(TPK), TPK_TEXT),
+    "47": (Tdes(TPK), TPK_TEXT),
+    "48": (Aes(TPK_AES), TPK_AES_TEXT),
+}
 
 
 def block(cipher: Tdes | Aes, pin: str, code: str, pan: str = PAN) -> str:
@@ -128,7 +132,11 @@ def test_a_zone_sends_blocks_of_its_own() -> None:
     assert ask(f"DC{TPK_TEXT}{PVK_TEXT}{block(Tdes(TPK), PIN, '03')}03{ACCOUNT}1{PVV}") == b"23"
 
 
-ZONES = {"01": (Tdes(ZPK), ZPK_TEXT), "47": (Tdes(ZPK), ZPK_TEXT), "48": (Aes(ZPK_AES), ZPK_AES_TEXT)}
+ZONES: dict[str, tuple[Tdes | Aes, str]] = {
+    "01": (Tdes(ZPK), ZPK_TEXT),
+    "47": (Tdes(ZPK), ZPK_TEXT),
+    "48": (Aes(ZPK_AES), ZPK_AES_TEXT),
+}
 STRENGTH = ["01", "47", "48"]
 
 

@@ -47,7 +47,9 @@ def test_published_format_1(monkeypatch: pytest.MonkeyPatch) -> None:
     case = FORMAT[1]
     assert pinblock.decode_format1(raw(case["pinblock_verify"])) == digits(case["pin"])
     # The published block takes the nonce's digits from its end.
-    monkeypatch.setattr(pinblock.secrets, "token_hex", lambda _n: case["pinblock_verify"][7:] + "0" * 7)
+    monkeypatch.setattr(
+        "hsm_sim.crypto.pinblock.secrets.token_hex", lambda _n: case["pinblock_verify"][7:] + "0" * 7
+    )
     assert shown(pinblock.encode_format1(digits(case["pin"]))) == case["pinblock_verify"]
 
 
