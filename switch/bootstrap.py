@@ -30,6 +30,7 @@ from switch.service.holder import ReferenceHolder
 from switch.service.hsm_metrics import show_hsm
 from switch.service.keymarks import KeyMarks
 from switch.service.keyring import Keyring
+from switch.service.keywatch import KeyWatch
 from switch.service.network import NetworkDesk
 from switch.service.probing import Probing
 from switch.service.recent import Recent
@@ -141,8 +142,17 @@ async def _serve(settings: Settings) -> None:
         keys_of=keys_of,
         now=clock.now,
     )
+    watch = KeyWatch(
+        engine,
+        clock.now,
+        warn_hours=settings.keys.warn_hours,
+        master_days=settings.keys.master_days,
+    )
+    if settings.metrics.port:
+        watch.start()
     server = Server(desk, clock.now, settings.limits)
     await _run(settings, server, hsm)
+    await watch.stop()
     await server.stop(settings.limits.drain_s)
     await authorizer.stop()
     await hsm.close()

@@ -37,5 +37,8 @@ HSM_SECONDS = Histogram("dure_hsm_seconds", "HSM commands", _FINE, "command")
 HSM_FAILURES = Counter("dure_hsm_failures_total", "HSM commands without an answer")
 PROBES = Counter("dure_probes_total", "Unknown cards, wrong check values and wrong PINs")
 MAC_FAILURES = Counter("dure_mac_failures_total", "Messages with a wrong MAC")
+TERMINAL_KEYS = Gauge(
+    "dure_terminal_keys", "Active terminals whose keys ended, end soon, or are old", ["state"]
+)
 SERIALS_REPLAYED = Counter("dure_key_serials_replayed_total", "Key serial numbers that came again")
 CARD_LOOKUPS = Counter("dure_card_lookups_total", "Cards looked up in the books, not in memory")

@@ -232,3 +232,26 @@ def audit_lines(connection: Connection, *, subject: str = "", last: int) -> list
     return [
         AuditLine(*row) for row in connection.execute(query.order_by(columns.audit_no.desc()).limit(last))
     ]
+
+
+class KeyAges(msgspec.Struct, frozen=True):
+    """How many active terminals have session keys that ended or end soon, or an old master key."""
+
+    ended: int
+    ending: int
+    master_old: int
+
+
+def key_ages(
+    connection: Connection, now: datetime, *, ending_before: datetime, loaded_before: datetime
+) -> KeyAges:
+    """The counts as of `now`."""
+    until = terminal.c.keys_until
+    row = connection.execute(
+        select(
+            func.count().filter(until <= now),
+            func.count().filter(until > now, until < ending_before),
+            func.count().filter(terminal.c.tmk_at < loaded_before, terminal.c.key_mode == MODE_DEFAULT),
+        ).where(terminal.c.state == "active")
+    ).one()
+    return KeyAges(*row)

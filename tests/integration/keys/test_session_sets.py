@@ -1,17 +1,20 @@
 """Two sets of session keys on real books: exchanges lost, late and repeated, two switches, restarts."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from hsm_sim.crypto.lmk import TEST_LMK
 from switch.domain.request import PinCheck
+from switch.service import metrics
+from switch.service.keywatch import KeyWatch
 from switch.service.refused import RefusedError
 from switch.store.keystore import put_master_keys
 from switch.wire.message import decode
 from switch.wire.private import decode_private
 from terminal_sim.terminal import Terminal
-from tests.integration.keys.room import CARD, GRACE_S, Ground, Room
+from tests.integration.keys.room import CARD, GRACE_S, NOON, Ground, Room
 
 FORMS = pytest.mark.parametrize("form", ["x917", "block"])
 
@@ -190,3 +193,25 @@ async def test_a_master_key_that_is_a_key_block_carries_session_keys(ground: Gro
         assert terminal.receive(await room.exchange(terminal)).approved
     paid = terminal.purchase(ground.now, CARD, 1_000, pin="4711")
     assert await room.pin(paid) is PinCheck.OK
+
+
+async def test_terminals_whose_keys_end_are_counted(ground: Ground) -> None:
+    room = ground.room()
+    for number, hours in enumerate((0, 10, 23)):
+        terminal = ground.terminal(f"T000000{number}")
+        ground.now = NOON + timedelta(hours=hours)
+        assert terminal.receive(await room.exchange(terminal)).approved
+    ground.now = NOON + timedelta(hours=33)
+    watch = KeyWatch(ground.engine, lambda: ground.now, warn_hours=2, master_days=1)
+    watch.start()
+    shown = {}
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        shown = {
+            state: metrics.TERMINAL_KEYS.labels(state)._value.get()
+            for state in ("ended", "ending", "master_old")
+        }
+        if shown["master_old"]:
+            break
+    await watch.stop()
+    assert shown == {"ended": 1, "ending": 1, "master_old": 2}
