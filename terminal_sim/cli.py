@@ -1,30 +1,27 @@
 """The command line of the terminal simulator."""
 
-import asyncio
 import contextlib
-import csv
 import json
 import os
-import signal
 import sys
 import tempfile
-from collections.abc import Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 import typer
 from rich.console import Console
 
 from terminal_sim.broker import broker
+from terminal_sim.cli_common import KEY_SEED, LOAD_SEED, address, fail, finish
+from terminal_sim.cli_load import load
+from terminal_sim.compare import EXIT_DIFFERENCES
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
-from terminal_sim.load import LoadCard, LoadPlan, run_load
 from terminal_sim.processes import (
     COMMAND_TIMEOUT_S,
     READY_TIMEOUT_S,
     STOP_TIMEOUT_S,
-    FolderError,
     ProgramError,
     program,
 )
@@ -40,17 +37,11 @@ from terminal_sim.scenario_run import (
     run_in_sandbox,
 )
 from terminal_sim.scenario_stage import TERMINAL_COLUMNS, write_csv
-from terminal_sim.terminal import Terminal, TerminalError
 
-EXIT_UNAVAILABLE: Final = 75
 EXIT_BAD_CONFIG: Final = 78
-EXIT_INTERRUPTED: Final = 130
 JOBS_MAX: Final = 16
-PORT_MAX: Final = 65_535
 PROGRAMS: Final = ("dure-switch", "dure-settlement", "dure-hsm-sim")
 DEMO_SEED: Final = 1
-KEY_SEED: Final = 1
-LOAD_SEED: Final = 1
 DEMO_FOLDER: Final = Path("var/demo")
 SCENARIO_FOLDER: Final = Path("var/scenarios")
 TERMINALS_MAX: Final = 1_000_000
@@ -68,8 +59,6 @@ app = typer.Typer(
         "    dure-terminal-sim demo"
     ),
 )
-
-T = TypeVar("T")
 
 
 def _version(asked: bool) -> None:
@@ -110,12 +99,15 @@ def run(
     keep: Annotated[
         Path | None, typer.Option(help="Leave the sandbox (logs, configurations, databases) in this folder.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="At the end hold every terminal's journal against the books.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Play scenario files and check that everything they assert holds.
 
     Exit codes: 0 all hold · 1 an assertion failed (told: which step, expected, got) · 2 a bad file ·
-    75 the switch or a program cannot be reached.
+    3 all hold, but a journal differs from the books (--compare) · 75 the switch or a program is not there.
     """
     try:
         scenarios = read_all(files)
@@ -124,36 +116,33 @@ def run(
         raise typer.Exit(EXIT_BAD_FILE) from None
     show = (lambda _: None) if as_json else _show_result
     if sandbox:
-        results = _finish(run_in_sandbox(scenarios, jobs=jobs, keep=keep, done=show))
+        results = finish(run_in_sandbox(scenarios, jobs=jobs, keep=keep, compare=compare, done=show))
     else:
         installation = _running(switch, config, settlement_config)
         work = keep or SCENARIO_FOLDER
-        results = _finish(run_against(scenarios, installation, work, tag=tag or None, done=show))
+        results = finish(
+            run_against(scenarios, installation, work, tag=tag or None, compare=compare, done=show)
+        )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(results), indent=2).decode())
     if not all(result.holds for result in results):
         raise typer.Exit(EXIT_FAILED)
+    if any(result.differences for result in results):
+        raise typer.Exit(EXIT_DIFFERENCES)
 
 
-def _running(address: str, config: Path | None, settlement_config: Path | None) -> Installation:
-    if config is None or not address:
-        _fail(
+def _running(where: str, config: Path | None, settlement_config: Path | None) -> Installation:
+    if config is None or not where:
+        fail(
             "give --sandbox, or both --switch HOST:PORT and --config FILE of a running switch", EXIT_BAD_FILE
         )
-    host, port = _address(address)
+    host, port = address(where)
     try:
         installation = Installation(config, settlement_config=settlement_config)
     except ProgramError as error:
-        _fail(str(error), EXIT_BAD_FILE)
+        fail(str(error), EXIT_BAD_FILE)
     installation.host, installation.port = host, port
     return installation
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= PORT_MAX:
-        _fail(f"--switch {text}: write HOST:PORT, such as 127.0.0.1:7701", EXIT_BAD_FILE)
-    return host, int(port)
 
 
 def _show_result(result: Result) -> None:
@@ -161,86 +150,11 @@ def _show_result(result: Result) -> None:
     typer.echo(f"{mark} {result.file}  {result.title}  ({result.steps} steps, {result.seconds:.1f} s)")
     if not result.holds:
         typer.echo(f"       {result.problem}")
+    for difference in result.differences:
+        typer.echo(f"       differs: {difference}")
 
 
-@app.command()
-def load(
-    switch: Annotated[str, typer.Option(help="HOST:PORT of the switch.")],
-    terminals: Annotated[
-        Path, typer.Option(help="terminals.csv as imported, with keys made by `dure-terminal-sim keys`.")
-    ],
-    cards: Annotated[Path, typer.Option(help="CSV with a column pan, and pin and expiry if they are used.")],
-    rate: Annotated[
-        int | None, typer.Option(min=1, help="Open loop: payments per second, whatever comes back.")
-    ] = None,
-    in_flight: Annotated[
-        int | None, typer.Option(min=1, help="Closed loop: payments under way at any time (32 by default).")
-    ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="How long.")] = 10.0,
-    connections: Annotated[int, typer.Option(min=1, max=1_000)] = 2,
-    amount_min: Annotated[int, typer.Option(min=1, help="Won.")] = 1_000,
-    amount_max: Annotated[int, typer.Option(min=1, help="Won.")] = 40_000,
-    pin_percent: Annotated[int, typer.Option(min=0, max=100, help="Share of payments with a PIN.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of cards and amounts.")] = LOAD_SEED,
-    key_seed: Annotated[int, typer.Option(help="The seed given to `keys`.")] = KEY_SEED,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Load a running switch with payments: real MACs, checked answers, latency percentiles.
-
-    With --rate, latency counts from the moment a payment was due, so a pause is charged to everyone it held
-    up. Example:
-
-        dure-terminal-sim load --switch 127.0.0.1:7701 --terminals t.csv --cards c.csv --rate 500 --seconds 30
-
-    Exit codes: 0 done · 2 bad options or files · 75 the switch cannot be reached or refuses the terminals.
-    """
-    if rate is not None and in_flight is not None:
-        _fail("give --rate (open loop) or --in-flight (closed loop), not both", EXIT_BAD_FILE)
-    host, port = _address(switch)
-    fleet = [
-        Terminal(row["terminal_id"], row["merchant_id"], tmk(key_seed, row["terminal_id"]), journal_max=0)
-        for row in _rows(terminals, ("terminal_id", "merchant_id"))
-    ]
-    wallet = [
-        LoadCard(row["pan"], row.get("pin") or None, row.get("expiry") or None)
-        for row in _rows(cards, ("pan",))
-    ]
-    try:
-        plan = LoadPlan(
-            host=host,
-            port=port,
-            connections=connections,
-            in_flight=None if rate is not None else in_flight or 32,
-            rate_per_s=rate,
-            duration_s=seconds,
-            amount_min=amount_min,
-            amount_max=amount_max,
-            pin_share_ppm=pin_percent * 10_000,
-            seed=seed,
-        )
-        report = _finish(run_load(plan, fleet, wallet))
-    except ValueError as error:
-        _fail(str(error), EXIT_BAD_FILE)
-    except TerminalError as error:
-        _fail(str(error), EXIT_UNAVAILABLE)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
-        return
-    typer.echo(f"{report.answered:,} of {report.sent:,} answered, {report.answers_per_s:,.0f} a second")
-    typer.echo("answers  " + ", ".join(f"{code}: {count:,}" for code, count in report.outcomes.items()))
-    typer.echo("latency  " + ", ".join(f"{at} {us / 1000:.1f} ms" for at, us in report.latency_us.items()))
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no CSV in UTF-8"
-        _fail(f"{path}: cannot be read: {why}", EXIT_BAD_FILE)
-    if not rows or not set(columns) <= rows[0].keys():
-        _fail(f"{path}: needs a header with {', '.join(columns)} and at least one row", EXIT_BAD_FILE)
-    return rows
+app.command()(load)
 
 
 @app.command()
@@ -263,7 +177,7 @@ def demo(
     from terminal_sim.town import play_demo
 
     console = Console() if sys.stdout.isatty() else Console(width=100)
-    if not _finish(play_demo(directory, seed=seed, payments=payments, keep=keep, console=console)):
+    if not finish(play_demo(directory, seed=seed, payments=payments, keep=keep, console=console)):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -280,7 +194,7 @@ def keys(
     The clear keys follow from seed and terminal id, so `load` knows them again: never for real terminals.
     """
     if len(f"{prefix}{count}") > 8 or not prefix.isascii() or not prefix.isalnum():
-        _fail(f"--prefix {prefix}: terminal ids have 8 characters, letters and digits", EXIT_BAD_FILE)
+        fail(f"--prefix {prefix}: terminal ids have 8 characters, letters and digits", EXIT_BAD_FILE)
     rows = []
     for number in range(1, count + 1):
         terminal_id = f"{prefix}{number:0{8 - len(prefix)}d}"
@@ -291,7 +205,7 @@ def keys(
     try:
         write_csv(file, TERMINAL_COLUMNS, rows)
     except OSError as error:
-        _fail(f"{file}: cannot be written ({error.strerror})", EXIT_BAD_FILE)
+        fail(f"{file}: cannot be written ({error.strerror})", EXIT_BAD_FILE)
     typer.echo(f"{file}: {count:,} terminals")
 
 
@@ -328,43 +242,7 @@ def check_config() -> None:
     }
     typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     if missing:
-        _fail("; ".join(missing), EXIT_BAD_CONFIG)
-
-
-def _finish(work: Coroutine[Any, Any, T]) -> T:
-    """Runs to the end; a signal cancels, so that what was started is stopped again."""
-
-    async def guarded() -> T:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-
-        def cancel_once() -> None:
-            # A second one must not interrupt the stopping of what was started.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, lambda: None)
-            task.cancel()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, cancel_once)
-        return await task
-
-    try:
-        return asyncio.run(guarded())
-    except asyncio.CancelledError:
-        _fail("interrupted; what was started has been stopped", EXIT_INTERRUPTED)
-    except FolderError as error:
-        _fail(str(error), EXIT_BAD_FILE)
-    except ProgramError as error:
-        _fail(str(error), EXIT_UNAVAILABLE)
-    except OSError as error:
-        if error.filename is not None:
-            _fail(f"{error.filename}: {error.strerror}: free it, or name another folder", EXIT_BAD_FILE)
-        _fail(f"the switch cannot be reached: {error}", EXIT_UNAVAILABLE)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.echo(f"dure-terminal-sim: {text}", err=True)
-    raise typer.Exit(code)
+        fail("; ".join(missing), EXIT_BAD_CONFIG)
 
 
 def main() -> None:

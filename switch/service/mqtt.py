@@ -105,7 +105,7 @@ class Session:
         self._expiring = expiring  # MQTT 5 alone knows the expiry of a message
         self._received: deque[Incoming] = deque()
         self._something = asyncio.Event()
-        self._broken = False
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def read(self) -> None:
         """Take what terminals publish until the connection breaks."""
@@ -118,7 +118,7 @@ class Session:
                     self._received.append(Incoming(str(message.topic), bytes(payload)))
                     self._something.set()
         except aiomqtt.MqttError:
-            self._broken = True
+            self._broken.set_result(None)
             self._something.set()
 
     def take(self, most: int) -> list[Incoming]:
@@ -130,10 +130,10 @@ class Session:
         """Until something has come, or so long. Raises BrokerUnavailableError."""
         if not self._received:
             self._something.clear()
-            if not self._broken:
+            if not self._broken.done():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._something.wait(), seconds)
-        if self._broken and not self._received:
+        if self._broken.done() and not self._received:
             raise BrokerUnavailableError("disconnected")
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
@@ -143,13 +143,19 @@ class Session:
                 asyncio.ensure_future(self._publish(one)) for one in messages[start : start + IN_FLIGHT_MAX]
             ]
             try:
-                await asyncio.gather(*sending)
-            except (aiomqtt.MqttError, OSError, ValueError) as error:
-                raise BrokerUnavailableError(type(error).__name__) from None
+                # A line that breaks confirms nothing more: there is no time-out to be waited for.
+                await asyncio.wait(
+                    (asyncio.gather(*sending), self._broken), return_when=asyncio.FIRST_COMPLETED
+                )
+                if self._broken.done():
+                    raise BrokerUnavailableError("disconnected")
             finally:
                 for one in sending:
                     one.cancel()
-                await asyncio.gather(*sending, return_exceptions=True)
+                results = await asyncio.gather(*sending, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise BrokerUnavailableError(type(result).__name__)
 
     async def _publish(self, message: Outgoing) -> None:
         properties = None

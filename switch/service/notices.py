@@ -41,7 +41,7 @@ log = structlog.get_logger()
 AGAIN_S: Final = (15, 30, 60, 120, 240, 480, 900)  # until a message is sent again, by how often it was sent
 BACK_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # until broker or database are tried again
 STAND_BY_S: Final = 1.0
-MEASURE_S: Final = 15.0
+MEASURE_S: Final = 30.0
 DROP_S: Final = 600.0
 HEARD_MAX: Final = 500  # messages of terminals worked on at a time
 
@@ -131,16 +131,16 @@ class Publisher:
         first: Counter[str] = Counter()
         for row in rows:
             terminal = row.terminal_id
-            full = not row.tries and self._ledger.owed.get(terminal, 0) + first[terminal] >= NOT_ACKED_MAX
-            message = None if terminal in self._ledger.down or full else _outgoing(row)
+            held = not row.tries and self._ledger.holds(terminal, first[terminal])
+            message = None if terminal in self._ledger.down or held else _outgoing(row)
             if message is None:
                 aside.append(row)
+                self._ledger.parked.add(terminal)
             else:
                 send.append((row, message))
                 first[terminal] += not row.tries
         if aside:
             await self._books.park(aside)
-            self._ledger.parked.update(row.terminal_id for row in aside)
         if send:
             await session.publish([message for _, message in send])
             await self._books.mark([(row, AGAIN_S[min(row.tries, len(AGAIN_S) - 1)]) for row, _ in send])
@@ -159,6 +159,7 @@ class Publisher:
             metrics.DEPTH.set(depth)
             metrics.PARKED.set(parked)
             metrics.OLDEST.set(oldest)
+            await self._ledger.recall(self._books)  # rows also go by operators' hands
         if now >= self._drop_at:
             self._drop_at = now + DROP_S
             dropped = await self._books.drop(self._keep_days)

@@ -39,6 +39,10 @@ class Ledger:
         self.parked = await books.parked()
         await self.unpark(books, list(self.parked))
 
+    def holds(self, terminal: str, sending: int) -> bool:
+        """Whether a new message must wait: others wait already, or too many are without an ack."""
+        return terminal in self.parked or self.owed.get(terminal, 0) + sending >= NOT_ACKED_MAX
+
     def sent(self, first: Mapping[str, int]) -> None:
         """Count messages that were sent for the first time, by terminal."""
         for terminal, count in first.items():
@@ -115,4 +119,5 @@ async def _note(states: dict[str, Heard], books: OutboxBooks, ledger: Ledger) ->
             ledger.down.add(terminal)
     if there:
         ledger.down.difference_update(there)
+        ledger.parked.difference_update(there)
         await books.wake(there, NOT_ACKED_MAX + 1)

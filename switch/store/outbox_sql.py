@@ -13,7 +13,8 @@ PARKED = "SELECT DISTINCT terminal_id FROM outbox WHERE due_at = 'infinity'"
 DUE = """\
 SELECT bucket, event_id, terminal_id, kind, body, tries,
        greatest(extract(epoch FROM now() - created_at), 0)::integer
-FROM outbox WHERE due_at <= now() ORDER BY due_at LIMIT %s"""
+FROM outbox WHERE due_at <= now()
+ORDER BY due_at, created_at, event_id LIMIT %s"""
 
 _K = "unnest(%s::smallint[], %s::text[], %s::text[]{more}) AS k(bucket, event_id, terminal_id{names})"
 _IS_K = "o.bucket = k.bucket AND o.event_id = k.event_id AND o.terminal_id = k.terminal_id"

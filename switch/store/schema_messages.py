@@ -30,7 +30,7 @@ outbox = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("due_at", DateTime(timezone=True), nullable=False, server_default=_NOW),  # infinity: parked
     PrimaryKeyConstraint("bucket", "event_id", "terminal_id"),
-    Index("outbox_due", "due_at"),
+    Index("outbox_due", "due_at", "created_at", "event_id"),
     Index("outbox_terminal", "terminal_id", "created_at", "event_id"),
 )
 

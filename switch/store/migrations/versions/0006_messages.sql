@@ -13,7 +13,7 @@ CREATE TABLE outbox (
     PRIMARY KEY (bucket, event_id, terminal_id)
 );
 
-CREATE INDEX outbox_due ON outbox (due_at);
+CREATE INDEX outbox_due ON outbox (due_at, created_at, event_id);
 
 CREATE INDEX outbox_terminal ON outbox (terminal_id, created_at, event_id);
 
