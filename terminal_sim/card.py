@@ -44,7 +44,7 @@ _VERIFICATION_RESULTS: Final = "0000000000"
 class IssuerKeys(msgspec.Struct, frozen=True):
     """Whoever makes cards has these: for PINs, for check values, for chips. Prints as nothing."""
 
-    pvk: Tdes
+    pvk: Tdes | None = None
     cvk: CvvKey | None = None
     imk: bytes | None = None
 
@@ -52,7 +52,9 @@ class IssuerKeys(msgspec.Struct, frozen=True):
         return "IssuerKeys()"
 
     def pvv(self, pan: str, pin: str) -> str:
-        """The PIN verification value of a card."""
+        """The PIN verification value of a card. Raises TerminalError without the key."""
+        if self.pvk is None:
+            raise TerminalError("the key for PINs is not known here (keys.pvk)")
         return pin_verification_value(self.pvk, account_part(pan), PVKI, pin)
 
 

@@ -5,8 +5,8 @@ difference. Money that the switch holds and the terminal does not know of is one
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from terminal_sim.journal import REVERSAL, Line, read_journal
 from terminal_sim.processes import Finished, ProgramError
 from terminal_sim.sandbox import Installation
-from terminal_sim.terminal import Terminal
+from terminal_sim.terminal import KOREA, Terminal
 
 DIFFERENCES_SHOWN: Final = 20
 EXIT_DIFFERENCES: Final = 3
@@ -114,6 +114,13 @@ async def host_payments(installation: Installation, days: Iterable[date]) -> lis
     return found
 
 
+async def keys_of_days(installation: Installation) -> frozenset[Key]:
+    """What is in the books of yesterday, today and tomorrow before a run begins: an earlier run's."""
+    today = datetime.now(KOREA).date()
+    days = [today + timedelta(days=offset) for offset in (-1, 0, 1)]
+    return frozenset(one.key for one in await host_payments(installation, days))
+
+
 def _decoded(told: Finished) -> list[HostPayment]:
     try:
         return msgspec.json.decode(told.output, type=list[HostPayment])
@@ -127,13 +134,8 @@ async def compare_with_host(
     days: Iterable[date],
     *,
     before: frozenset[Key] = frozenset(),
-    tell: Callable[[str], None] | None = None,
 ) -> Comparison:
     """The journals against the books of these local days; payments in `before` are of an earlier run."""
     journals = journals_of(terminals)
     host = [one for one in await host_payments(installation, days) if one.key not in before]
-    outcome = compare(journals, host)
-    for difference in outcome.shown() if tell is not None else ():
-        if tell is not None:
-            tell(difference)
-    return outcome
+    return compare(journals, host)

@@ -61,17 +61,7 @@ class FaultPlan:
     @classmethod
     def read(cls, given: Sequence[str], seed: int) -> "FaultPlan":
         """From "name=probability" texts. Raises ValueError telling what to write."""
-        ppm: dict[Fault, int] = {}
-        for text in given:
-            name, _, probability = text.partition("=")
-            try:
-                fault = Fault(name.strip())
-            except ValueError:
-                raise ValueError(f"{text}: no such fault; known are {', '.join(Fault)}") from None
-            if fault in ppm:
-                raise ValueError(f"{text}: {fault} stands twice")
-            ppm[fault] = _millionths(probability.strip(), text)
-        return cls(ppm, seed)
+        return cls({Fault(name): part for name, part in chances(given, tuple(Fault)).items()}, seed)
 
     def draw(self) -> Fault | None:
         """What goes wrong with the next message; mostly nothing."""
@@ -94,6 +84,19 @@ class FaultPlan:
     def skew_minutes(self) -> int:
         """Wrong by this much, never by nothing."""
         return self.random.choice((-1, 1)) * self.random.randrange(1, SKEW_MINUTES_MAX + 1)
+
+
+def chances(given: Sequence[str], known: Sequence[str]) -> dict[str, int]:
+    """Millionths by name, from "name=probability" texts. Raises ValueError telling what to write."""
+    found: dict[str, int] = {}
+    for text in given:
+        name, _, probability = (part.strip() for part in text.partition("="))
+        if name not in known:
+            raise ValueError(f"{text}: there is no {name}; known are {', '.join(known)}")
+        if name in found:
+            raise ValueError(f"{text}: {name} stands twice")
+        found[name] = _millionths(probability, text)
+    return found
 
 
 def _millionths(probability: str, text: str) -> int:

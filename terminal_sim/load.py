@@ -21,7 +21,9 @@ from hdrh.histogram import HdrHistogram
 
 from terminal_sim.connection import (
     IN_FLIGHT_MAX,
+    PLAIN,
     ConnectionLostError,
+    LineSettings,
     Outcome,
     ReplyTimeoutError,
     TerminalConnection,
@@ -62,6 +64,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
+    settings: LineSettings = PLAIN
     connections: int = 2
     in_flight: int | None = None
     rate_per_s: int | None = None
@@ -150,7 +153,10 @@ async def run_load(
     """
     if len(terminals) < plan.connections or not cards:
         raise ValueError("load needs a terminal for every connection, and a card")
-    connections = [await TerminalConnection.open(plan.host, plan.port) for _ in range(plan.connections)]
+    connections = [
+        await TerminalConnection.open(plan.host, plan.port, settings=plan.settings)
+        for _ in range(plan.connections)
+    ]
     try:
         await sign_on_all(connections, terminals, plan.timeout_s)
         run = _Run(plan, connections, terminals, cards, observe)

@@ -12,7 +12,7 @@ from switch.wire.framing import frame
 from switch.wire.spec import ECHO_FIELDS
 from terminal_sim import scenario_steps as words
 from terminal_sim.batch import close_message, detail_messages, next_batch
-from terminal_sim.compare import compare_with_host
+from terminal_sim.compare import Comparison, compare_with_host
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.processes import Finished
 from terminal_sim.sandbox import Installation
@@ -77,6 +77,10 @@ class Player:
                 await self._step(step)
         finally:
             await self.lines.close()
+
+    async def compare(self) -> Comparison:
+        """The terminals' journals against the books of the days that were played. Raises ProgramError."""
+        return await compare_with_host(self.installation, self.stage.terminals.values(), self.days)
 
     async def _step(self, step: Step) -> None:
         match step:
@@ -294,8 +298,7 @@ class Player:
             raise StepFailed(step, what, _shown(expected), _shown(got))
 
     async def _journals(self) -> list[tuple[str, Any, Any]]:
-        compared = await compare_with_host(self.installation, self.stage.terminals.values(), self.days)
-        return [("the journals", "agree", "; ".join(compared.shown()) or "agree")]
+        return [("the journals", "agree", "; ".join((await self.compare()).shown()) or "agree")]
 
 
 def _complaint(finished: Finished) -> str:

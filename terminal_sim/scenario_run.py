@@ -27,7 +27,10 @@ Place = Callable[[], AbstractAsyncContextManager[tuple[Installation, Path]]]
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What came of one file. `problem` is empty when all holds; `step` 0 means outside the steps."""
+    """What came of one file. `problem` is empty when all holds; `step` 0 means outside the steps.
+
+    `differences` are those between the terminals' journals and the books, where they were compared.
+    """
 
     file: str
     title: str
@@ -37,6 +40,7 @@ class Result(msgspec.Struct, kw_only=True):
     step: int = 0
     line: int = 0
     problem: str = ""
+    differences: list[str] = []
 
 
 def read_all(paths: Sequence[Path]) -> list[tuple[Path, Scenario]]:
@@ -56,6 +60,7 @@ async def run_in_sandbox(
     *,
     jobs: int,
     keep: Path | None = None,
+    compare: bool = False,
     done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Plays each file in an installation of its own, `jobs` at a time. Results in the order of the files.
@@ -75,7 +80,7 @@ async def run_in_sandbox(
                     yield installation, installation.directory / "files"
 
             async with gate:
-                result = await _run(path, scenario, place)
+                result = await _run(path, scenario, place, compare=compare)
             if done is not None:
                 done(result)
             return result
@@ -90,6 +95,7 @@ async def run_against(
     work: Path,
     *,
     tag: str | None = None,
+    compare: bool = False,
     done: Callable[[Result], None] | None = None,
 ) -> list[Result]:
     """Plays the files one after the other against an installation that is there.
@@ -104,21 +110,26 @@ async def run_against(
         async def place(stem: str = path.stem) -> AsyncIterator[tuple[Installation, Path]]:
             yield installation, work / stem
 
-        result = await _run(path, scenario, place, tag=tag or path.stem)
+        result = await _run(path, scenario, place, tag=tag or path.stem, compare=compare)
         results.append(result)
         if done is not None:
             done(result)
     return results
 
 
-async def _run(path: Path, scenario: Scenario, place: Place, *, tag: str = "") -> Result:
+async def _run(
+    path: Path, scenario: Scenario, place: Place, *, tag: str = "", compare: bool = False
+) -> Result:
     started = time.monotonic()
     result = Result(file=str(path), title=scenario.title, holds=False, steps=len(scenario.steps))
     try:
         async with asyncio.timeout(FILE_TIMEOUT_S), place() as (installation, work):
             stage = await build_stage(scenario, installation, work, base=path.parent, tag=tag)
             await installation.serve()
-            await Player(stage, installation).play()
+            player = Player(stage, installation)
+            await player.play()
+            if compare:
+                result.differences = (await player.compare()).shown()
         result.holds = True
     except StepFailed as failure:
         result.step, result.line, result.problem = failure.step.number, failure.step.line, str(failure)
