@@ -5,10 +5,14 @@ integration tests.
 """
 
 from datetime import datetime, time
+from typing import Any
+
+from msgspec.structs import replace
 
 from switch.domain.calendar import SEOUL
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply
+from switch.domain.matching import judged_by
 from switch.domain.merchant import Merchant
 from switch.domain.payment import Kind, PaymentKey, bucket_of
 from switch.domain.programme import Bonus, FeeClass, Funder, Limits, Policy, Programme, Restriction, Tier
@@ -108,9 +112,11 @@ def programme(limits: Limits = Limits()) -> Programme:  # noqa: B008
     )
 
 
-def reference(limits: Limits = Limits()) -> Reference:  # noqa: B008
-    """The world as a switch keeps it in memory."""
+def reference(limits: Limits = Limits(), **policy: Any) -> Reference:  # noqa: B008
+    """The world as a switch keeps it in memory. `policy` are other rules of every version."""
     one = programme(limits)
+    policies = tuple(replace(version, **policy) for version in one.policies)
+    one = replace(one, policies=policies)
     return Reference(
         epoch=1,
         simulation=True,
@@ -160,9 +166,9 @@ def wallet(*lots: Lot, wallet_id: int = 1, points_on: bool = False, used: int = 
 class Till:
     """One wallet at a terminal: sends requests, keeps what was stored, as a lane would."""
 
-    def __init__(self, at: Wallet, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, at: Wallet, limits: Limits = Limits(), **policy: Any) -> None:  # noqa: B008
         self.wallet = at
-        self.reference = reference(limits)
+        self.reference = reference(limits, **policy)
         self.stored: list[Stored] = []
         self.decisions: list[Decision] = []
         self.credited_through = 0
@@ -181,11 +187,13 @@ class Till:
         pin: PinCheck = PinCheck.NONE,
         expiry: int | None = None,
         of: Stored | None = None,
+        ref: OriginalRef | None = None,
         tombstoned: bool = False,
+        original_tombstoned: bool = False,
+        **more: Any,
     ) -> Stored:
-        """Decide a request, carry it out, and return what is stored."""
+        """Decide a request, carry it out, and return what is stored. `more` are the request's other fields."""
         self._stan += 1
-        ref = None
         if of is not None:
             ref = OriginalRef(of.key.stan, of.transmission, (of.key.kind,), "T1", of.key.local_day)
         request = Request(
@@ -203,15 +211,17 @@ class Till:
             pin=pin,
             expiry=expiry,
             original=ref,
+            **more,
         )
         decision = decide(
             request,
             self.wallet,
-            self._terms(request, of),
+            self._terms(request),
             business_day=booked or day,
             pin_tries_max=PIN_TRIES_MAX,
             originals=self.stored,
             tombstoned=tombstoned,
+            original_tombstoned=original_tombstoned,
             credited_through=self.credited_through,
         )
         apply(decision, self.wallet)
@@ -219,8 +229,9 @@ class Till:
         self.stored.append(decision.stored)
         return decision.stored
 
-    def _terms(self, request: Request, of: Stored | None) -> Terms:
-        if of is not None and of in self.stored:
+    def _terms(self, request: Request) -> Terms:
+        of = judged_by(request, self.stored)
+        if of is not None:
             return self.reference.terms_of(of.policy_no, of.merchant_no, of.key.local_day, of.channel)
         key = request.key
         return self.reference.terms(
