@@ -13,6 +13,7 @@ import structlog
 import typer
 import uvloop
 
+from hsm_sim.ceremony.verbs import audit_verbs, key_verbs, lmk_verbs
 from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.keys import Keys
 from hsm_sim.paced import new_server
@@ -26,6 +27,7 @@ app = typer.Typer(
     name="dure-hsm-sim",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # a passphrase may be among them
     help=(
         "A payShield-class HSM in software, for tests and demonstrations: never for live keys.\n\n"
         "Answers A0 A6 A8 BU (keys), DC DG (PIN), M6 M8 (MAC), CW CY (card verification value), NC B2 "
@@ -33,6 +35,9 @@ app = typer.Typer(
         "Start one:  dure-hsm-sim serve --port 1500"
     ),
 )
+app.add_typer(lmk_verbs, name="lmk")
+app.add_typer(key_verbs, name="key")
+app.add_typer(audit_verbs, name="audit")
 _ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; all keys are optional, see check-config.")
 ]
