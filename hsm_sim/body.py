@@ -21,35 +21,39 @@ class CommandRefused(Exception):
 class Body:
     """A cursor over a body. Its repr never shows the content."""
 
-    __slots__ = ("_at", "_data")
+    __slots__ = ("_at", "_text")
 
     def __init__(self, body: bytes) -> None:
-        self._data = body
+        # A character a byte, so that binary fields may stand among the texts.
+        self._text = body.decode("latin-1")
         self._at = 0
 
     @property
     def left(self) -> int:
         """How many bytes are still to be read."""
-        return len(self._data) - self._at
-
-    def raw(self, length: int) -> bytes:
-        """The next bytes as they are. Raises CommandRefused 15 if there are fewer."""
-        if length < 0 or length > self.left:
-            raise CommandRefused(INVALID_INPUT)
-        start = self._at
-        self._at = start + length
-        return self._data[start : self._at]
+        return len(self._text) - self._at
 
     def take(self, length: int) -> str:
         """The next characters. Raises CommandRefused 15 if there are fewer or they are not ASCII."""
-        try:
-            return self.raw(length).decode("ascii")
-        except UnicodeDecodeError:
-            raise CommandRefused(INVALID_INPUT) from None
+        start = self._at
+        field = self._text[start : start + length]
+        if len(field) != length or not field.isascii():
+            raise CommandRefused(INVALID_INPUT)
+        self._at = start + length
+        return field
+
+    def raw(self, length: int) -> bytes:
+        """The next bytes as they are. Raises CommandRefused 15 if there are fewer."""
+        start = self._at
+        field = self._text[start : start + length]
+        if len(field) != length:
+            raise CommandRefused(INVALID_INPUT)
+        self._at = start + length
+        return field.encode("latin-1")
 
     def peek(self) -> str:
         """The next character without reading it; empty at the end."""
-        return self._data[self._at : self._at + 1].decode("latin-1")
+        return self._text[self._at : self._at + 1]
 
     def digits(self, length: int, code: str = INVALID_INPUT) -> str:
         """So many decimal digits. Raises CommandRefused with the code."""
@@ -83,8 +87,8 @@ class Body:
         """
         first = self.peek()
         if first and first in _BLOCKS:
-            length = self._data[self._at + 2 : self._at + 6]
-            if len(length) != 4 or not length.isdigit():
+            length = self._text[self._at + 2 : self._at + 6]
+            if len(length) != 4 or not (length.isascii() and length.isdigit()):
                 raise CommandRefused(INVALID_INPUT)
             return self.take(1 + int(length))
         return self.take(_KEY_CHARACTERS.get(first, 16))
@@ -92,11 +96,13 @@ class Body:
     def key_pair(self) -> str:
         """A PVK, CVK, BDK and the like: a key text, or the older 32 hex digits: X without its letter."""
         first = self.peek()
-        return self.key() if first in _KEY_CHARACTERS or (first and first in _BLOCKS) else "X" + self.take(32)
+        if first in _KEY_CHARACTERS or (first and first in _BLOCKS):
+            return self.key()
+        return "X" + self.take(32)
 
     def until(self, delimiter: str) -> str:
         """What stands before the delimiter, which is skipped."""
-        end = self._data.find(delimiter.encode("ascii"), self._at)
+        end = self._text.find(delimiter, self._at)
         if end < 0:
             raise CommandRefused(INVALID_INPUT)
         field = self.take(end - self._at)

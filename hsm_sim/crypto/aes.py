@@ -32,6 +32,11 @@ class Aes:
         return self._decryptor.update(blocks)
 
 
+def encrypt_once(key: bytes, blocks: bytes) -> bytes:
+    """ECB under a key that is not used again: a whole number of blocks of 16 bytes."""
+    return Cipher(AES(key), modes.ECB()).encryptor().update(blocks)  # noqa: S305 single blocks are meant
+
+
 class Cmac:
     """CMACs under one AES key, in the form that RetailMac has."""
 

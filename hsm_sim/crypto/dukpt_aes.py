@@ -7,7 +7,7 @@ counter. Every key comes from AES over a block of data that says what the key is
 from enum import IntEnum
 from typing import Final
 
-from hsm_sim.crypto.aes import BLOCK_BYTES, KEY_BYTES, Aes
+from hsm_sim.crypto.aes import BLOCK_BYTES, KEY_BYTES, encrypt_once
 from hsm_sim.crypto.dukpt import BadSerialNumber, FutureKeys, Scheme
 
 KSN_BYTES: Final = 12
@@ -127,7 +127,7 @@ def _derive(key: bytes, usage: Usage, size: int, tail: bytes) -> bytes:
     head = usage.to_bytes(2) + _ALGORITHM[size].to_bytes(2) + (size * 8).to_bytes(2)
     blocks = -(-size // BLOCK_BYTES)
     data = b"".join(bytes((_VERSION, number)) + head + tail for number in range(1, blocks + 1))
-    return Aes(key).encrypt(data)[:size]
+    return encrypt_once(key, data)[:size]
 
 
 def _device(ksn: bytes) -> bytes:

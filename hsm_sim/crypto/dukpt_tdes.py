@@ -7,7 +7,7 @@ A transaction key is never used itself; each use has a variant of it.
 from typing import Final
 
 from hsm_sim.crypto.dukpt import BadSerialNumber, FutureKeys, Scheme
-from hsm_sim.crypto.tdes import DOUBLE_KEY_BYTES, Tdes, xor8
+from hsm_sim.crypto.tdes import DOUBLE_KEY_BYTES, Tdes, ecb_encryptor, xor8
 
 KSN_BYTES: Final = 10
 COUNTER_BITS: Final = 21
@@ -94,7 +94,7 @@ def _step(key: bytes, device: bytes, reached: int) -> bytes:
 
 def _half(key: bytes, register: bytes) -> bytes:
     left, right = key[:8], key[8:]
-    return xor8(Tdes(left).encrypt(xor8(register, right)), right)
+    return xor8(ecb_encryptor(left).update(xor8(register, right)), right)
 
 
 def _without_counter(ksn: bytes) -> bytes:

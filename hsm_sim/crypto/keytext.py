@@ -1,4 +1,4 @@
-"""Clear keys to key texts under an LMK: for ceremonies, personalisation and tests. Never for a host command."""
+"""Clear keys to key texts under an LMK: for ceremonies, personalisation and tests, never host commands."""
 
 import msgspec
 

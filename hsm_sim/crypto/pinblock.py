@@ -20,6 +20,10 @@ PAN_DIGITS_MAX: Final = 19
 BLOCK_BYTES: Final = 8
 AES_BLOCK_BYTES: Final = 16
 _RANDOM_FILLERS: Final = "ABCDEF"
+# What may stand behind the PIN, turned into F. Other than A, format 4 has no F there either.
+_RANDOM_FILL: Final = str.maketrans(_RANDOM_FILLERS, "F" * 6)
+_ANY_FILL: Final = str.maketrans("0123456789ABCDEF", "F" * 16)
+_FORMAT_4_FILL: Final = str.maketrans("AF", "FA")
 
 
 class BlockCipher(Protocol):
@@ -53,7 +57,7 @@ def encode_format0(pin: str, account12: str) -> bytes:
 
 def decode_format0(block: bytes, account12: str) -> str:
     """The PIN in a clear block. Raises BadPinBlock for every kind of bad block."""
-    return _decode8("0", block, account12, "F")
+    return _decode8("0", block, account12)
 
 
 def encode_format3(pin: str, account12: str) -> bytes:
@@ -64,7 +68,7 @@ def encode_format3(pin: str, account12: str) -> bytes:
 
 def decode_format3(block: bytes, account12: str) -> str:
     """The PIN in a clear block. Raises BadPinBlock for every kind of bad block."""
-    return _decode8("3", block, account12, _RANDOM_FILLERS)
+    return _decode8("3", block, account12, _RANDOM_FILL)
 
 
 def encode_format1(pin: str) -> bytes:
@@ -75,7 +79,7 @@ def encode_format1(pin: str) -> bytes:
 
 def decode_format1(block: bytes) -> str:
     """The PIN in a clear block. Raises BadPinBlock for every kind of bad block."""
-    return _decode8("1", block, "0" * ACCOUNT_DIGITS, "0123456789ABCDEF")
+    return _decode8("1", block, "0" * ACCOUNT_DIGITS, _ANY_FILL)
 
 
 def encode_format2(pin: str) -> bytes:
@@ -85,7 +89,7 @@ def encode_format2(pin: str) -> bytes:
 
 def decode_format2(block: bytes) -> str:
     """The PIN in a clear block. Raises BadPinBlock for every kind of bad block."""
-    return _decode8("2", block, "0" * ACCOUNT_DIGITS, "F")
+    return _decode8("2", block, "0" * ACCOUNT_DIGITS)
 
 
 def encode_diebold(pin: str) -> bytes:
@@ -131,7 +135,7 @@ def decipher_format4(cipher: BlockCipher, block: bytes, pan: str) -> str:
     if len(block) != AES_BLOCK_BYTES:
         raise BadPinBlock
     field = cipher.decrypt(_xor16(cipher.decrypt(block), pan_field))
-    return _decode_field("4", field[:BLOCK_BYTES].hex().upper(), "A")
+    return _decode_field("4", field[:BLOCK_BYTES].hex().upper(), _FORMAT_4_FILL)
 
 
 def _encode8(field: str, account12: str) -> bytes:
@@ -140,19 +144,21 @@ def _encode8(field: str, account12: str) -> bytes:
     return xor8(bytes.fromhex(field), bytes.fromhex("0000" + account12))
 
 
-def _decode8(control: str, block: bytes, account12: str, fillers: str) -> str:
+def _decode8(control: str, block: bytes, account12: str, fill: dict[int, int] | None = None) -> str:
     if len(block) != BLOCK_BYTES or len(account12) != ACCOUNT_DIGITS or not _digits(account12):
         raise BadPinBlock
-    return _decode_field(control, xor8(block, bytes.fromhex("0000" + account12)).hex().upper(), fillers)
+    return _decode_field(control, xor8(block, bytes.fromhex("0000" + account12)).hex().upper(), fill)
 
 
-def _decode_field(control: str, field: str, fillers: str) -> str:
-    """The PIN of a clear field of 16 hex digits: all is looked at before anything is said."""
+def _decode_field(control: str, field: str, fill: dict[int, int] | None) -> str:
+    """The PIN of a clear field of 16 hex digits; `fill` turns what may stand behind the PIN into F."""
     length = min(max(int(field[1], 16), PIN_DIGITS_MIN), PIN_DIGITS_MAX)
-    pin, fill = field[2 : 2 + length], field[2 + length :]
+    end = 2 + length
+    pin = field[2:end]
+    if fill is not None:
+        field = field[:end] + field[end:].translate(fill)
     # Built again from the PIN and compared whole, so no check ends earlier than another.
-    good_fill = sum(digit in fillers for digit in fill) == len(fill)
-    good = hmac.compare_digest(f"{control}{length:X}{pin}", field[: 2 + length]) & good_fill & _digits(pin)
+    good = hmac.compare_digest(f"{control}{length:X}{pin}".ljust(16, "F"), field) & _digits(pin)
     if not good:
         raise BadPinBlock
     return pin

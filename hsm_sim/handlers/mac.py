@@ -9,9 +9,9 @@ import hmac
 from typing import Final, Protocol
 
 from hsm_sim.body import DATA_LENGTH, INVALID_INPUT, CommandRefused
-from hsm_sim.crypto import uses
 from hsm_sim.crypto.lmk import KeyRefused
 from hsm_sim.crypto.mac import ZERO_IV
+from hsm_sim.crypto.uses import CMAC_GENERATE, CMAC_VERIFY, TAK_GENERATE, TAK_VERIFY, Use
 from hsm_sim.keys import Keys
 
 _KEY_AT: Final = 5  # the key type's place; the TAK follows it
@@ -38,7 +38,7 @@ class MacKey(Protocol):
 
 def m6(keys: Keys, body: bytes) -> bytes:
     """→ MAC length 4H and MAC in modes 0 (whole) and 3 (last); IV 16H in modes 1 (first) and 2 (middle)."""
-    mac_key, iv, data, end = _request(keys, body, uses.TAK_GENERATE, uses.CMAC_GENERATE)
+    mac_key, iv, data, end = _request(keys, body, TAK_GENERATE, CMAC_GENERATE)
     if end != len(body):
         raise CommandRefused(DATA_LENGTH)
     if body[0] in b"12":
@@ -49,7 +49,7 @@ def m6(keys: Keys, body: bytes) -> bytes:
 
 def m8(keys: Keys, body: bytes) -> bytes:
     """→ 00 if the MAC is right, 01 if not; IV 16H in modes 1 and 2, which carry no MAC."""
-    mac_key, iv, data, end = _request(keys, body, uses.TAK_VERIFY, uses.CMAC_VERIFY)
+    mac_key, iv, data, end = _request(keys, body, TAK_VERIFY, CMAC_VERIFY)
     if body[0] in b"12":
         if end != len(body):
             raise CommandRefused(DATA_LENGTH)
@@ -61,9 +61,7 @@ def m8(keys: Keys, body: bytes) -> bytes:
     return b"00" if hmac.compare_digest(expected, body[end:].upper()) else b"01"
 
 
-def _request(
-    keys: Keys, body: bytes, x919_use: uses.Use, cmac_use: uses.Use
-) -> tuple[MacKey, bytes, bytes, int]:
+def _request(keys: Keys, body: bytes, x919_use: Use, cmac_use: Use) -> tuple[MacKey, bytes, bytes, int]:
     """The key, the IV, the padded data and where the data ends in the body."""
     if len(body) < _KEY_AT + _KEY_TYPE_CHARACTERS + 1:
         raise CommandRefused(INVALID_INPUT)
@@ -107,7 +105,7 @@ def _request(
     return mac_key, iv, data, end
 
 
-def _from_block(keys: Keys, body: bytes, text_at: int, use: uses.Use) -> tuple[MacKey, int]:
+def _from_block(keys: Keys, body: bytes, text_at: int, use: Use) -> tuple[MacKey, int]:
     """The key of a key block, and where its text ends."""
     if body[_KEY_AT:text_at] != b"003":
         raise KeyRefused("28", "only a TAK makes MACs")
