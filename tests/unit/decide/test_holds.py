@@ -1,4 +1,6 @@
-"""Pre-authorisation: money held and not moved, added to, completed, given free (PROTOCOL cases 8, 9, 16 to 18)."""
+"""Pre-authorisation: money held, added to, completed, given free (PROTOCOL cases 8, 9, 16 to 18)."""
+
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ def held(till: Till) -> dict[int, int]:
     return {seq: hold.won for seq, hold in till.wallet.held.items()}
 
 
-def complete(till: Till, of: Stored, amount: int, *, day: int = 20260612, **more: object) -> Stored:
+def complete(till: Till, of: Stored, amount: int, *, day: int = 20260612, **more: Any) -> Stored:
     return till.send(Kind.PURCHASE, amount, day=day, of=of, advice=True, **more)
 
 

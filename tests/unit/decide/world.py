@@ -192,7 +192,7 @@ class Till:
         original_tombstoned: bool = False,
         **more: Any,
     ) -> Stored:
-        """Decide a request, carry it out, and return what is stored. `more` are the request's other fields."""
+        """Decide a request, carry it out, and return what is stored; `more` are its other fields."""
         self._stan += 1
         if of is not None:
             ref = OriginalRef(of.key.stan, of.transmission, (of.key.kind,), "T1", of.key.local_day)
