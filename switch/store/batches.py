@@ -5,14 +5,14 @@ the database is away every call fails with LookupUnavailableError.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.payment import Kind
@@ -90,12 +90,12 @@ _COUNT = """\
 UPDATE terminal_batch SET details = details + %s, uploaded = uploaded OR %s
 WHERE terminal_id = %s AND batch_no = %s"""
 
-KIND_OF_PROCESSING: Final[dict[str, int]] = {
+PROCESSING_KINDS: Final[dict[str, int]] = {
     "000000": int(Kind.PURCHASE),
     "200000": int(Kind.REFUND),
     "020000": int(Kind.VOID),
 }
-PROCESSING_OF_KIND: Final = {kind: code for code, kind in KIND_OF_PROCESSING.items()}
+PROCESSING_OF_KIND: Final = {kind: code for code, kind in PROCESSING_KINDS.items()}
 """DE3 of what a batch counts; the details keep it as it was sent."""
 
 Told = TypeVar("Told")
@@ -226,7 +226,8 @@ async def _closed(connection: AsyncConnection[TupleRow] | None) -> None:
 async def _close(connection: AsyncConnection[TupleRow], asked: Asked) -> Closed:
     whose = (asked.terminal_id, asked.batch_no)
     await connection.execute(_LOCK, (asked.terminal_id,))
-    row = await (await connection.execute(_KNOWN, whose)).fetchone()
+    async with connection.cursor(row_factory=dict_row) as cursor_of_one:
+        row = await (await cursor_of_one.execute(_KNOWN, whose)).fetchone()
     known = None if row is None else batch_of(row)
     host: Sequence[Record] = ()
     details: list[Record] = []
@@ -238,7 +239,7 @@ async def _close(connection: AsyncConnection[TupleRow], asked: Asked) -> Closed:
     if known is not None and known.uploaded and not known.is_closed:
         cursor = await connection.execute(_DETAILS, whose)
         details = [
-            Record(KIND_OF_PROCESSING[code], stan, transmission, won)
+            Record(PROCESSING_KINDS[code], stan, transmission, won)
             for code, stan, transmission, won in await cursor.fetchall()
         ]
     closed = close(known, asked.told, asked.business_day, host, details)
@@ -292,17 +293,15 @@ def _difference(one: Difference) -> tuple[object, ...]:
     return one.what, code, one.stan, one.transmission, one.host_won, one.terminal_won
 
 
-def batch_of(row: Sequence[Any]) -> Batch:
-    """A batch from state, business date, uploaded, differences, the terminal's totals and the host's."""
-    state, business_date, uploaded, differing = row[:4]
-    told, host = row[4 : 4 + len(_TOTALS)], row[4 + len(_TOTALS) :]
+def batch_of(row: Mapping[Any, Any]) -> Batch:
+    """A batch from its row, by the names of its columns."""
     return Batch(
-        state=State(state),
-        told=Totals(**dict(zip(_TOTALS, told, strict=True))),
-        host=Totals(**dict(zip(_TOTALS, host, strict=True))),
-        business_day=day_of_date(business_date),
-        uploaded=uploaded,
-        differences=differing,
+        state=State(row["state"]),
+        told=Totals(**{name: row[name] for name in _TOTALS}),
+        host=Totals(**{name: row[f"host_{name}"] for name in _TOTALS}),
+        business_day=day_of_date(row["business_date"]),
+        uploaded=row["uploaded"],
+        differences=row["differences"],
     )
 
 

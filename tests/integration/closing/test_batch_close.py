@@ -1,5 +1,6 @@
 """A terminal's batch over a real line: in balance, differing, uploaded, repeated, and what comes after."""
 
+import subprocess
 import threading
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from terminal_sim.batch import close_message, detail_messages
 from terminal_sim.terminal import Reply, Terminal
 from tests.integration.switch.house import House
 from tests.integration.switch.messages import payment
+from tests.support.stage import BIN
 from tests.support.wire_client import Line
 
 
@@ -68,6 +70,7 @@ def day_of_a_till(house: House, line: Line) -> Terminal:
     assert line.exchange(terminal, terminal.refund(house.now, paid, 12_000)).approved
     assert line.exchange(terminal, terminal.reversal(house.now, again)).code == "00"
     assert line.exchange(terminal, terminal.void(house.now, undone)).approved
+    assert line.exchange(terminal, terminal.offline(house.now, card, 2_000)).approved
     assert line.exchange(terminal, terminal.topup(house.now, card, 10_000)).approved
     assert line.exchange(terminal, terminal.inquiry(house.now, card)).approved
     assert line.exchange(terminal, terminal.purchase(house.now, card, 90_000_000)).code in ("51", "61")
@@ -80,12 +83,12 @@ def test_totals_that_agree_close_the_batch(house: House) -> None:
         reply = close(house, line, terminal)
         assert (reply.code, reply.fields[66], reply.business_mmdd) == ("00", IN_BALANCE, "1118")
         totals = {n: int(reply.fields[n]) for n in (*range(74, 78), *range(86, 90))}
-        assert totals == {74: 2, 75: 0, 76: 3, 77: 1, 86: 19_000, 87: 0, 88: 42_000, 89: 5_000}
-        assert reply.fields[97] == f"D{18_000:016d}"
+        assert totals == {74: 2, 75: 0, 76: 4, 77: 1, 86: 19_000, 87: 0, 88: 44_000, 89: 5_000}
+        assert reply.fields[97] == f"D{20_000:016d}"
         row = batch(house, terminal)
         assert (row["state"], row["differences"], row["details"]) == ("closed", 0, 0)
         assert row["closed_at"] is not None
-        assert (row["debit_won"], row["host_debit_won"]) == (42_000, 42_000)
+        assert (row["debit_won"], row["host_debit_won"]) == (44_000, 44_000)
 
 
 def test_a_closed_batch_takes_no_more_payments_and_the_next_one_does(house: House) -> None:
@@ -116,7 +119,7 @@ def test_case_27_a_repeated_close_gets_the_stored_answer_even_after_a_restart(ho
             n: stored.fields[n] for n in (15, 39, 66, 88, 97)
         }
         assert close(house, line, terminal, off_by=1_000).code == "94"
-        assert batch(house, terminal)["debit_won"] == 42_000
+        assert batch(house, terminal)["debit_won"] == 44_000
 
 
 def test_case_27_a_close_waits_for_what_its_terminal_has_under_way(house: House) -> None:
@@ -144,7 +147,7 @@ def test_out_of_balance_upload_and_repeat_where_only_the_sums_were_wrong(house: 
     with house.line() as line:
         terminal = day_of_a_till(house, line)
         reply = close(house, line, terminal, off_by=1_000)
-        assert (reply.code, reply.fields[66], int(reply.fields[88])) == ("95", OUT_OF_BALANCE, 42_000)
+        assert (reply.code, reply.fields[66], int(reply.fields[88])) == ("95", OUT_OF_BALANCE, 44_000)
         assert batch(house, terminal)["state"] == "open_differs"
         assert close(house, line, terminal, off_by=1_000).code == "95"  # nothing has been uploaded
         details = detail_messages(terminal, house.now)
@@ -152,7 +155,7 @@ def test_out_of_balance_upload_and_repeat_where_only_the_sums_were_wrong(house: 
             first = line.ask(detail)
             assert terminal.receive(first).code == "00"
             assert line.ask(terminal.repeat_of(detail)) == first
-        assert batch(house, terminal)["details"] == len(details) == 5
+        assert batch(house, terminal)["details"] == len(details) == 6
         reply = close(house, line, terminal, off_by=1_000)
         assert (reply.code, reply.fields[66]) == ("00", IN_BALANCE)
         assert differences(house, terminal) == []
@@ -260,3 +263,53 @@ def test_a_close_that_cannot_be_read_names_its_field(house: House, field: int, v
         fields = decode(close_message(terminal, house.now)).fields
         reply = line.exchange(terminal, terminal.seal("0500", fields | {field: value}))
         assert (reply.code, reply.refused_field) == ("30", field)
+
+
+def test_an_operator_sees_how_batches_stand_and_what_changed_after_their_close(house: House) -> None:
+    with house.line() as line:
+        terminal, card = till(house, line), house.card()
+        paid = pay(house, line, terminal, card, 10_000)
+        line.ask(terminal.purchase(house.now, card, 3_000))
+        assert close(house, line, terminal).code == "95"
+        whose = ("batches", "--terminal", terminal.terminal_id, "--json")
+        (view,) = house.command(*whose)
+        assert (view["state"], view["batch_no"], view["closed_at"]) == ("open_differs", 1, "")
+        upload(house, line, terminal)
+        assert close(house, line, terminal).code == "00"
+        one = house.command(*whose, "--batch", "1")
+        assert (one["batch"]["state"], one["batch"]["changed_after_close"]) == ("closed_differs", False)
+        assert [(d["what"], d["kind"], d["host_won"]) for d in one["differences"]] == [
+            ("terminal_lacks", "purchase", 3_000)
+        ]
+        assert line.exchange(terminal, terminal.reversal(house.now, paid)).code == "00"
+        assert line.exchange(terminal, terminal.offline(house.now, card, 1_000)).approved
+        (view,) = house.command(*whose)
+        assert view["changed_after_close"]
+        assert (view["host"]["debits"], view["told"]["debit_won"]) == (2, 10_000)
+        differing = house.command("batches", "--date", "2026-11-18", "--differing", "--json")
+        assert view in differing
+        assert {one["state"] for one in differing} <= {"open_differs", "closed_differs"}
+
+
+def test_the_command_says_what_it_cannot_do(house: House) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        config = str(house.stage.directory / "switch.toml")
+        command = [str(BIN / "dure-switch"), "--config", config, "batches", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    for arguments, words in (
+        (("--batch", "1"), "--terminal"),
+        (("--terminal", "NOBODY", "--batch", "1"), "no batch 1"),
+        (("--date", "yesterday"), "YYYY-MM-DD"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert words in done.stderr
+    with house.line() as line:
+        terminal = day_of_a_till(house, line)
+        assert close(house, line, terminal).code == "00"
+    whole, one = run("--last", "1"), run("--terminal", terminal.terminal_id, "--batch", "1")
+    assert terminal.terminal_id in whole.stdout
+    assert "39,000" in whole.stdout  # what stands of the debits
+    assert "44,000" in one.stdout
+    assert one.stdout.rstrip().endswith("Differences: none")
