@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsm_sim.crypto.keytext import key_text
 from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.crypto.mac import RetailMac
 from hsm_sim.crypto.pinblock import encode_format0
 from hsm_sim.crypto.tdes import Tdes, odd_parity
 from hsm_sim.handlers import HANDLERS, answer
 from hsm_sim.keys import Keys
+from tests.unit.hsm.unit import text
 
 EXAMPLES = json.loads((Path(__file__).parents[2] / "vectors" / "payshield_examples.json").read_text("utf-8"))
 KEYS = Keys(TEST_LMK)
@@ -170,7 +170,7 @@ def test_refused(message: str, code: str) -> None:
 
 
 BDK = TEST_LMK.encrypt("009", "U", CLEAR)
-BLOCK_KEY = key_text(TEST_LMK, "003", CLEAR, usage="M3")
+BLOCK_KEY = text("003", CLEAR, usage="M3")
 KSN = "FFFF9876543210E00001"
 # Requests that begin well: noise is put in anywhere behind.
 GOOD = {

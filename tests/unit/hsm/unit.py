@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from hsm_sim.crypto.keytext import key_text
+from msgspec import structs
+
+from hsm_sim.crypto import uses
 from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.crypto.tdes import odd_parity
 from hsm_sim.handlers import answer
@@ -19,9 +21,14 @@ def clear(first: int, size: int = 16) -> bytes:
     return odd_parity(bytes((first + 7 * n) % 256 for n in range(size)))
 
 
-def text(key_type: str, key: bytes, **block: str) -> str:
-    """The key's text under the test LMK."""
-    return key_text(TEST_LMK, key_type, key, **block)
+def text(key_type: str, key: bytes, *, algorithm: str = uses.TDES, usage: str | None = None) -> str:
+    """The key's text under the test LMK: U, or S and a key block for AES or if a usage is named."""
+    if algorithm == uses.TDES and usage is None:
+        return TEST_LMK.encrypt(key_type, "U", key)
+    header = uses.default_header(key_type, algorithm, uses.EXPORTABLE)
+    if usage is not None:
+        header = structs.replace(header, usage=usage, mode=uses.MODES_OF_USAGE[usage][0])
+    return TEST_LMK.encrypt_block(uses.check_header(header), key)
 
 
 def ask(request: bytes | str, keys: Keys = KEYS) -> bytes:
