@@ -10,7 +10,6 @@ commit it tells of.
 import asyncio
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -22,6 +21,7 @@ from switch.hsm.link import HsmUnavailable
 from switch.service import metrics
 from switch.service.authorizer import Authorizer, BookingFailedError, BooksUnavailableError
 from switch.service.cardcheck import UNCHECKED, CardCheck, CardKeys, Checked
+from switch.service.closing import Closing
 from switch.service.directory import Directory
 from switch.service.door import Door
 from switch.service.holder import ReferenceHolder
@@ -60,18 +60,6 @@ class NoAnswerError(Exception):
         self.close = close
 
 
-class Closing(Protocol):
-    """Who closes terminals' batches."""
-
-    async def close(self, message: Message, request: BatchClose, terminal: TerminalRow) -> dict[int, str]:
-        """The reply's fields of a close."""
-        ...
-
-    async def detail(self, message: Message, request: BatchDetail, terminal: TerminalRow) -> dict[int, str]:
-        """The reply's fields of one detail."""
-        ...
-
-
 class Desk:
     """Answers messages. One per process; any number of connections."""
 
@@ -85,7 +73,7 @@ class Desk:
         holder: ReferenceHolder,
         keyring: Keyring,
         cards: CardCheck,
-        closing: Closing | None,
+        closing: Closing,
         recent: Recent,
         probing: Probing,
         keys_of: Callable[[int], CardKeys],
@@ -180,8 +168,6 @@ class Desk:
         self, message: Message, request: BatchClose | BatchDetail, terminal: TerminalRow
     ) -> dict[int, str]:
         """The close of a terminal's batch waits for what that terminal has under way (bounded)."""
-        if self._closing is None:
-            raise RefusedError("invalid_transaction")
         if isinstance(request, BatchDetail):
             return await self._closing.detail(message, request, terminal)
         loop = asyncio.get_running_loop()

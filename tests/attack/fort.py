@@ -12,11 +12,22 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import text
 
-from switch.service.proofs import prove
+from switch.service.proofs import run as prove
+from switch.wire.dialect import CODECS
+from switch.wire.message import MessageError
 from tests.integration.switch.house import House
 from tests.support.wire_client import ClosedByPeerError
 
 WITNESS_WON = 10
+UNKNOWN_KIND = "30"
+
+
+def code_of(answer: bytes, dialect: str = "ascii") -> str:
+    """DE39 of an answer. To a kind of message that is not known the answer is of no known kind either: 30."""
+    try:
+        return CODECS[dialect].decode(answer).fields[39]
+    except MessageError:
+        return UNKNOWN_KIND
 
 
 class Attack(msgspec.Struct):

@@ -71,9 +71,12 @@ def test_a_cryptogram_is_altered(fort: Fort, guard: Guarded) -> None:
     ):
         terminal, pan = fort.ready(line, fort.till()), fort.card()
         chip = card(pan)
-        genuine = chip.present("chip", 5_000, fort.now)
+        genuine = {**chip.present("chip", 5_000, fort.now), "psn": None}  # said by the chip alone
         icc = genuine["icc"] or ""
+        information = icc.index("9F2701") + 6  # its lower bits are the only ones that no chip signs
         for place in range(0, len(icc), 2):
+            if place == information:
+                continue
             if place % 40 == 0:
                 terminal = fort.ready(line, fort.till())
             changed = f"{int(icc[place : place + 2], 16) ^ 1:02X}"

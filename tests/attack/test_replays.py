@@ -4,7 +4,7 @@ import random
 
 from switch.wire.framing import frame
 from switch.wire.message import decode, encode
-from tests.attack.fort import Fort
+from tests.attack.fort import Fort, code_of
 from tests.attack.test_bytes import shoot
 from tests.integration.switch.messages import payment, reversal
 
@@ -47,7 +47,7 @@ def test_stripped_and_cut_macs(fort: Fort) -> None:
         for payload in (bare, *guesses, *cut):
             attack.tried()
             for answer in shoot(fort.switch.port, frame(payload)):
-                assert decode(answer).fields[39] in ("30", "63")
+                assert code_of(answer) in ("30", "63")
         assert fort.payments(terminal) == []
 
 
@@ -64,7 +64,7 @@ def test_altered_contents_under_a_genuine_mac(fort: Fort) -> None:
                 altered = genuine[:place] + digit + genuine[place + 1 :]
                 attack.tried()
                 for answer in shoot(fort.switch.port, frame(altered)):
-                    assert decode(answer).fields[39] not in ("00", "10")
+                    assert code_of(answer) not in ("00", "10")
         assert fort.payments(terminal) == []
 
 
