@@ -96,8 +96,10 @@ def rotate(
         bump_epoch(connection)  # switches read the key file again
     total = sum(before.values())
     seen, moved = _move(engine, vault, total, progress)
-    with engine.begin() as connection:
-        note(connection, now, actor, "vault_rotated", [("vault", f"version {vault.version}: {moved} cards")])
+    if moved:
+        done = ("vault", f"version {vault.version}: {moved} cards")
+        with engine.begin() as connection:
+            note(connection, now, actor, "vault_rotated", [done])
     return Rotated(vault.version, seen, moved)
 
 
