@@ -213,9 +213,16 @@ class BatchBooks:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
-        return await AsyncConnection.connect(
+        connection = await AsyncConnection.connect(
             self._conninfo, autocommit=True, prepare_threshold=2, connect_timeout=3
         )
+        try:
+            # A day's payments are many and a terminal's few, whatever the statistics say so far.
+            await connection.execute("SET enable_seqscan = off", prepare=False)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
 
 async def _closed(connection: AsyncConnection[TupleRow] | None) -> None:
