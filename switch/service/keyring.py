@@ -26,7 +26,7 @@ from switch.hsm.commands import PinResult
 from switch.service import metrics
 from switch.service.directory import TERMINALS_MAX, Directory
 from switch.service.keymarks import KeyMarks
-from switch.service.keyserial import Window, split
+from switch.service.keyserial import Window, counted, split
 from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef, TerminalRow
 
@@ -122,6 +122,7 @@ class Keyring:
             not mac
             or serial is None
             or serial.initial != terminal.ksn_id
+            or not counted(serial, terminal.key_mode)
             or not await self._hsm.verify_mac_dukpt(bdk, ksn, covered, mac)
         ):
             metrics.MAC_FAILURES.inc()
@@ -181,8 +182,8 @@ class Keyring:
         code = PIN_FORMATS[pin_format]
         account = pan if pin_format == "4" else pan[-13:-1]
         if session.ksn:
-            if pin_format == "4" and session.terminal.key_mode != "dukpt_aes":
-                raise RefusedError("pin_key_error")  # format 4 is for AES keys alone
+            if (pin_format == "4") != (session.terminal.key_mode == "dukpt_aes"):
+                raise RefusedError("pin_key_error")  # AES keys have format 4, and it has no others
             return _check(
                 await self._hsm.verify_pin_dukpt(
                     session.bdk, pvk, session.ksn, pin_block, account, card.pvki, card.pvv, block_format=code

@@ -14,6 +14,7 @@ import msgspec
 WINDOW: Final = 64  # counters behind the highest that may still come, each once
 
 _LAYOUT: Final = {"dukpt_tdes": (20, 21), "dukpt_aes": (24, 32)}  # mode → hex digits, bits of the counter
+_ONES_MAX: Final = {"dukpt_tdes": 10, "dukpt_aes": 16}  # a device leaves counters with more one bits out
 
 
 class Serial(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +37,11 @@ def split(ksn: str, mode: str) -> Serial | None:
         return None
     counter = number & ((1 << bits) - 1)
     return Serial(f"{number - counter:0{digits}X}", counter)
+
+
+def counted(serial: Serial, mode: str) -> bool:
+    """Whether a device of this mode ever counts so: never 0, never too many one bits."""
+    return 0 < serial.counter.bit_count() <= _ONES_MAX[mode]
 
 
 def initial_fault(ksn_id: str, mode: str) -> tuple[str, str] | None:
