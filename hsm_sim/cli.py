@@ -30,8 +30,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # a passphrase may be among them
     help=(
         "A payShield-class HSM in software, for tests and demonstrations: never for live keys.\n\n"
-        "Answers A0 A6 A8 BU (keys), DC DG (PIN), M6 M8 (MAC), CW CY (card verification value), NC B2 "
-        "(diagnostics) over TCP: 2-byte length, header, command.\n\n"
+        "Answers A0 A6 A8 BU (keys, also as key blocks), DC EC DG GO GQ (PIN), CA CI JC (PIN translation), "
+        "M6 M8 GW (MAC), CW CY (card verification value), KQ (chip cryptogram), NC B2 (diagnostics) over TCP: "
+        "2-byte length, header, command.\n\n"
         "Start one:  dure-hsm-sim serve --port 1500"
     ),
 )

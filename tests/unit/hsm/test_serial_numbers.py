@@ -8,8 +8,10 @@ from hsm_sim.crypto import dukpt_aes, dukpt_tdes
 from hsm_sim.crypto.dukpt import BadSerialNumber, Scheme
 from switch.service.keyserial import counted, split
 
-KINDS = {"dukpt_tdes": ("FFFF9876543210E00000", dukpt_tdes.SCHEME), "dukpt_aes": ("1234567890123456" + "0" * 8,
-                                                                                 dukpt_aes.SCHEME)}  # fmt: skip
+KINDS = {
+    "dukpt_tdes": ("FFFF9876543210E00000", dukpt_tdes.SCHEME),
+    "dukpt_aes": ("1234567890123456" + "0" * 8, dukpt_aes.SCHEME),
+}
 
 
 def refused(scheme: Scheme, counter: int) -> bool:
