@@ -195,7 +195,8 @@ class BatchBooks:
             connection: AsyncConnection[TupleRow] | None = None
             try:
                 connection = await self._connected()
-                async with connection.transaction():
+                # What needs no answer of the one before goes to the server together.
+                async with connection.pipeline(), connection.transaction():
                     told = await work(connection)
                 self._idle.append(connection)
                 return told
@@ -233,16 +234,15 @@ async def _closed(connection: AsyncConnection[TupleRow] | None) -> None:
 async def _close(connection: AsyncConnection[TupleRow], asked: Asked) -> Closed:
     whose = (asked.terminal_id, asked.batch_no)
     await connection.execute(_LOCK, (asked.terminal_id,))
-    async with connection.cursor(row_factory=dict_row) as cursor_of_one:
-        row = await (await cursor_of_one.execute(_KNOWN, whose)).fetchone()
+    batches = connection.cursor(row_factory=dict_row)
+    await batches.execute(_KNOWN, whose)
+    payments = await connection.execute(
+        _RECORDS, (asked.terminal_id, asked.since, asked.batch_no, _COUNTED, int(Kind.REVERSAL))
+    )
+    row = await batches.fetchone()
     known = None if row is None else batch_of(row)
-    host: Sequence[Record] = ()
+    host = records_of(await payments.fetchall())
     details: list[Record] = []
-    if known is None or not known.is_closed:
-        cursor = await connection.execute(
-            _RECORDS, (asked.terminal_id, asked.since, asked.batch_no, _COUNTED, int(Kind.REVERSAL))
-        )
-        host = records_of(await cursor.fetchall())
     if known is not None and known.uploaded and not known.is_closed:
         cursor = await connection.execute(_DETAILS, whose)
         details = [
