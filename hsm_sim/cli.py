@@ -31,8 +31,8 @@ app = typer.Typer(
     help=(
         "A payShield-class HSM in software, for tests and demonstrations: never for live keys.\n\n"
         "Answers A0 A6 A8 BU (keys, also as key blocks), DC EC DG GO GQ (PIN), CA CI JC (PIN translation), "
-        "M6 M8 GW (MAC), CW CY (card verification value), KQ (chip cryptogram), NC B2 (diagnostics) over TCP: "
-        "2-byte length, header, command.\n\n"
+        "M6 M8 GW (MAC), CW CY (card verification value), KQ (chip cryptogram), NC B2 (diagnostics), "
+        "over TCP: 2-byte length, header, command.\n\n"
         "Start one:  dure-hsm-sim serve --port 1500"
     ),
 )
