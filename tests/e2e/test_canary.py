@@ -1,7 +1,7 @@
-"""A canary card, PIN and session keys go through everything, right and wrong: afterwards they are nowhere.
+"""A canary card, its track, PIN and keys go through everything, right and wrong: afterwards they are nowhere.
 
 Looked through: what the programs logged at their most talkative level, every column of every table, every
-file of the database (its log of changes included) and the metrics page.
+file of the database (its log of changes included), the metrics pages and all that was told over MQTT.
 """
 
 import base64
@@ -14,31 +14,61 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import paho.mqtt.client as mqtt
 import pytest
 from sqlalchemy import text
 
-from hsm_sim.crypto.lmk import unwrap
+from hsm_sim.crypto.cvv import CvvKey
+from hsm_sim.crypto.lmk import TEST_LMK
 from hsm_sim.crypto.pinblock import account_part
 from hsm_sim.crypto.pvv import pin_verification_value
 from hsm_sim.crypto.tdes import Tdes, odd_parity
+from hsm_sim.crypto.tr31 import unwrap as unwrap_block
 from switch.service.import_members import import_cards, import_members
 from switch.service.vault import Vault
 from switch.store.engine import open_engine, stop_embedded
 from switch.wire.framing import frame
 from switch.wire.message import decode, encode
 from switch.wire.private import TAG_MAC_KEY, TAG_PIN_KEY, decode_private
+from terminal_sim.card import IssuerKeys, SimCard
 from terminal_sim.keys import tmk
 from terminal_sim.terminal import Terminal
 from tests.integration.switch.house import with_check_digit
 from tests.integration.switch.test_faults import free_port
 from tests.support.killing import kill_postgres, own_directory, start_postgres
-from tests.support.stage import PVK, SEED, Program, Stage, start_switch
+from tests.support.stage import PVK, SEED, Program, Stage, start_switch, wait_for
 from tests.support.wire_client import ClosedByPeerError, Line
 
 PAN = with_check_digit("941061739528164")
 UNKNOWN_PAN = with_check_digit("941061846037251")
 PIN = "918273640582"
+CVK = odd_parity(bytes.fromhex("5BA3D1C7E94F60821D3B5E7A9CB0D2F4"))
+IMK = odd_parity(bytes.fromhex("7C1E92B4D6F80A3C5E6F81A3C5E7094B"))
 WRONG_PIN = "607194832571"
+
+
+class Listener:
+    """Hears everything that goes over a broker, in a thread of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._heard: list[bytes] = []
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client.on_message = self._hear
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe("#", qos=1)
+        self._client.loop_start()
+
+    def _hear(self, _: object, __: object, message: mqtt.MQTTMessage) -> None:
+        self._heard.append(message.topic.encode() + b" " + message.payload)
+
+    def heard(self) -> bytes:
+        """Topics and payloads so far."""
+        return b"\n".join(self._heard)
+
+    def stop(self) -> bytes:
+        self._client.loop_stop()
+        self._client.disconnect()
+        return self.heard()
 
 
 class Play(msgspec.Struct):
@@ -47,6 +77,7 @@ class Play(msgspec.Struct):
     stage: Stage
     canaries: dict[str, bytes]
     metrics: bytes
+    told: bytes
 
 
 def encodings(clear: bytes) -> set[bytes]:
@@ -92,20 +123,32 @@ def _play(stage: Stage) -> Play:
     config.write_text(
         config.read_text().replace('level = "warning"', f'level = "debug"\n[metrics]\nport = {metrics_port}')
     )
+    keys = f'cvk = "{TEST_LMK.encrypt("402", "U", CVK)}"\nimk = "{TEST_LMK.encrypt("109", "U", IMK)}"'
+    broker = Program(["dure-terminal-sim", "broker", "--port", "0"], stage.directory / "broker.log")
+    mqtt = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\nprotocol = "3.1.1"\n'
+    config.write_text(config.read_text().replace("[lanes]", f"{keys}\n{mqtt}[lanes]"))
+    with stage.engine.begin() as connection:
+        connection.execute(text("UPDATE terminal SET notify = true"))
+    publisher = Program(["dure-switch", "--config", str(config), "notify"], stage.directory / "notify.log")
+    listener = Listener(broker.port)
     switch = start_switch(config)
+    card = SimCard(PAN, "3112", PIN, IssuerKeys(Tdes(odd_parity(PVK)), CvvKey(CVK), IMK))
     canaries = {"pan": PAN.encode(), "unknown pan": UNKNOWN_PAN.encode(), "pin": PIN.encode()}
     canaries |= {"wrong pin": WRONG_PIN.encode(), "pin verification key": odd_parity(PVK)}
     terminal_id, merchant_id = stage.terminals[0]
     terminal = Terminal(terminal_id, merchant_id, tmk(SEED, terminal_id))
     canaries["terminal master key"] = tmk(SEED, terminal_id)
+    canaries |= {"card verification key": CVK, "chips' master key": IMK}
+    canaries |= {"track": card.track2().encode(), "behind the PAN": card.track2().split("=")[1].encode()}
     try:
         with Line(switch.port) as line:
             assert line.exchange(terminal, terminal.sign_on(stage.now())).approved
             reply = line.exchange(terminal, terminal.key_exchange(stage.now()))
             keys = decode_private(reply.fields[48])
             for name, tag in (("session PIN key", TAG_PIN_KEY), ("session MAC key", TAG_MAC_KEY)):
-                canaries[name] = unwrap(tmk(SEED, terminal_id), keys[tag])
-            _right_and_wrong(line, terminal, stage)
+                canaries[name] = unwrap_block(tmk(SEED, terminal_id), keys[tag].lstrip("RS"))[1]
+            _right_and_wrong(line, terminal, stage, card)
+            _every_entry(line, terminal, stage, card)
         _malformed(switch.port, terminal, stage)
         with Line(switch.port) as line:
             security.stop(signal.SIGKILL)
@@ -119,10 +162,14 @@ def _play(stage: Stage) -> Play:
             line.receive()
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as page:
             metrics: bytes = page.read()
+        wait_for(lambda: b"/notify" in listener.heard(), 20.0)
     finally:
         switch.stop()
+        publisher.stop()
+        told = listener.stop()
+        broker.stop()
         security.stop()
-    return Play(stage, canaries, metrics)
+    return Play(stage, canaries, metrics, told)
 
 
 def _canary_card(stage: Stage) -> None:
@@ -147,27 +194,41 @@ def _canary_card(stage: Stage) -> None:
         path.unlink()
 
 
-def _right_and_wrong(line: Line, terminal: Terminal, stage: Stage) -> None:
-    now = stage.now()
+def _right_and_wrong(line: Line, terminal: Terminal, stage: Stage, card: SimCard) -> None:
+    now, cvv2 = stage.now(), card.check_value()
     codes = []
     for payload in (
-        loaded := terminal.topup(now, PAN, 50_000, pin=PIN, expiry="3112"),
-        paid := terminal.purchase(now, PAN, 10_000, pin=PIN, order_id=PAN),
+        loaded := terminal.topup(now, PAN, 50_000, pin=PIN, expiry="3112", cvv2=cvv2),
+        paid := terminal.purchase(now, PAN, 10_000, pin=PIN, order_id=PAN, cvv2=cvv2),
         terminal.repeat_of(paid),
         terminal.refund(now, paid, 1_000),
         terminal.reversal(now, paid),
-        terminal.purchase(now, PAN, 1_000, pin=WRONG_PIN),
-        terminal.purchase(now, UNKNOWN_PAN, 1_000, pin=PIN),
-        terminal.purchase(now, PAN, 9_000_000, pin=PIN),
-        terminal.purchase(now, PAN, 1_000, expiry="2901"),
+        terminal.purchase(now, PAN, 1_000, pin=WRONG_PIN, cvv2=cvv2),
+        terminal.purchase(now, UNKNOWN_PAN, 1_000, pin=PIN, cvv2=cvv2),
+        terminal.purchase(now, PAN, 9_000_000, pin=PIN, cvv2=cvv2),
+        terminal.purchase(now, PAN, 1_000, expiry="2901", cvv2=cvv2),
         terminal.seal("0200", {**decode(paid).fields, 4: "000000010001"}),
         terminal.seal("0200", {**decode(paid).fields, 11: "800001", 42: PAN[:15]}),
         terminal.seal("0200", {**decode(paid).fields, 11: "800002", 52: "0123456789ABCDEF"}),
         loaded[:-1] + (b"0" if loaded[-1:] != b"0" else b"1"),
-        terminal.purchase(now, PAN, 500, pin=PIN),
+        terminal.purchase(now, PAN, 500, pin=PIN, cvv2=cvv2),
     ):
         codes.append(line.exchange(terminal, payload).code)
     assert codes == ["00", "00", "00", "00", "00", "55", "14", "61", "54", "94", "03", "81", "63", "00"]
+
+
+def _every_entry(line: Line, terminal: Terminal, stage: Stage, card: SimCard) -> None:
+    """Stripe, chip, tap and keyed, each right and wrong, and a hold with its completion."""
+    now = stage.now()
+    codes = []
+    for entry in ("stripe", "chip", "contactless", "keyed", "ecommerce"):
+        for wrong in (False, True):
+            shown = card.present(entry, 700, now, check="000" if wrong else None, wrong_cryptogram=wrong)
+            codes.append(line.exchange(terminal, terminal.purchase(now, PAN, 700, pin=PIN, **shown)).code)
+    hold = terminal.preauth(now, PAN, 5_000, pin=PIN, **card.present("keyed", 5_000, now))
+    advices = (hold, terminal.complete(now, hold, 4_000), terminal.offline(now, PAN, 300))
+    codes += [line.exchange(terminal, payload).code for payload in advices]
+    assert codes == ["00", "05"] * 5 + ["00"] * 3
 
 
 def _malformed(port: int, terminal: Terminal, stage: Stage) -> None:
@@ -208,7 +269,7 @@ def test_the_search_finds_what_is_there() -> None:
 
 def test_logs_hold_no_canary(play: Play) -> None:
     logs = sorted(play.stage.directory.glob("*.log"))
-    assert [log.name for log in logs] == ["hsm.log", "switch.log"]
+    assert [log.name for log in logs] == ["broker.log", "hsm.log", "notify.log", "switch.log"]
     assert all(b"{" in log.read_bytes() for log in logs if log.name == "switch.log")
     for log in logs:
         assert seen(play.canaries, log.read_bytes()) == set(), log.name
@@ -217,6 +278,11 @@ def test_logs_hold_no_canary(play: Play) -> None:
 def test_metrics_hold_no_canary(play: Play) -> None:
     assert b"dure_answers_total" in play.metrics
     assert seen(play.canaries, play.metrics) == set()
+
+
+def test_messages_to_terminals_hold_no_canary(play: Play) -> None:
+    assert b"/notify" in play.told
+    assert seen(play.canaries, play.told) == set()
 
 
 def test_no_column_of_any_table_holds_a_canary(play: Play) -> None:

@@ -54,7 +54,7 @@ def pays(house: House, line: Line, terminal: Terminal, card: str) -> bool:
     return reply.code == "00" and reply.mac_ok is True
 
 
-def test_a_dead_hsm_is_91_counts_no_try_and_is_found_again(risky: Risky) -> None:
+def test_case_22_a_dead_hsm_is_91_counts_no_try_and_is_found_again(risky: Risky) -> None:
     house = risky.house
     with house.line() as line:
         terminal, card = house.till(line), house.card()
@@ -72,7 +72,7 @@ def test_a_dead_hsm_is_91_counts_no_try_and_is_found_again(risky: Risky) -> None
         wait_for(lambda: pays(house, line, terminal, card), 10.0)
 
 
-def test_a_hung_hsm_is_91_within_its_limit(risky: Risky) -> None:
+def test_case_22_a_hung_hsm_is_91_within_its_limit(risky: Risky) -> None:
     house = risky.house
     with house.line() as line:
         terminal, card = house.till(line), house.card()
