@@ -13,7 +13,6 @@ from switch.wire.message import decode
 from terminal_sim.batch import close_message, detail_messages
 from terminal_sim.terminal import Reply, Terminal
 from tests.integration.switch.house import House
-from tests.integration.switch.messages import payment
 from tests.support.stage import BIN
 from tests.support.wire_client import Line
 
@@ -228,10 +227,10 @@ def test_an_empty_batch_closes(house: House) -> None:
 def test_a_hold_counts_when_it_is_completed(house: House) -> None:
     with house.line() as line:
         terminal, card = till(house, line), house.card()
-        given_up = payment(terminal, house.now, "0100", card, 8_000, private={"BN": "1"})
+        given_up = terminal.preauth(house.now, card, 8_000)
         assert line.exchange(terminal, given_up).approved
         assert line.exchange(terminal, terminal.void(house.now, given_up)).approved
-        held = payment(terminal, house.now, "0100", card, 20_000, private={"BN": "1"})
+        held = terminal.preauth(house.now, card, 20_000)
         assert line.exchange(terminal, held).approved
         assert line.exchange(terminal, terminal.complete(house.now, held, 15_000)).approved
         reply = close(house, line, terminal)
