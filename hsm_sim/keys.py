@@ -139,6 +139,11 @@ class Keys:
         return dukpt_tdes.initial_key(self.double(uses.BDK, bdk), device)
 
 
+def says_aes(text: str) -> bool:
+    """Whether a key text says that its key is for AES. That it is true shows when the key is decrypted."""
+    return text[:1] == BLOCK_SCHEME and text[8:9] == uses.AES
+
+
 def _device_of(ksn: bytes) -> bytes:
     """A TDES serial number without its counter: what all transactions of a device share."""
     return (int.from_bytes(ksn) & ~((1 << dukpt_tdes.COUNTER_BITS) - 1)).to_bytes(dukpt_tdes.KSN_BYTES)

@@ -30,7 +30,7 @@ def gw(keys: Keys, body: bytes) -> bytes:
     if part is None or (method not in _X919 and method not in _CMAC):
         raise CommandRefused(INVALID_INPUT)
     bdk_text = fields.key_pair()
-    ksn = serial_number(keys, fields, bdk_text)
+    ksn = serial_number(fields, bdk_text)
     given = fields.hex_digits(part.stop - part.start) if mode in _VERIFY else ""
     length = int(fields.digits(4))
     if not length or length != fields.left:

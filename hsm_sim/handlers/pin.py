@@ -15,7 +15,7 @@ from hsm_sim.crypto.pinblock import PIN_DIGITS_MAX, PIN_DIGITS_MIN, BadPinBlock
 from hsm_sim.crypto.pvv import pin_verification_value
 from hsm_sim.crypto.tdes import Tdes
 from hsm_sim.handlers import blocks
-from hsm_sim.keys import Keys
+from hsm_sim.keys import Keys, says_aes
 
 _BAD_BLOCK: Final = b"20"
 _RIGHT: Final = b"00"
@@ -114,18 +114,18 @@ def _dukpt_pin_key(keys: Keys, fields: Body) -> tuple[Tdes | Aes, str]:
 
 def dukpt_pin_cipher(keys: Keys, fields: Body, bdk_text: str) -> Tdes | Aes:
     """Reads descriptor and serial number; the cipher of its PIN key."""
-    working = keys.dukpt(bdk_text, serial_number(keys, fields, bdk_text))
+    working = keys.dukpt(bdk_text, serial_number(fields, bdk_text))
     return Aes(working.pin) if isinstance(working, dukpt_aes.TransactionKeys) else Tdes(working.pin)
 
 
-def serial_number(keys: Keys, fields: Body, bdk_text: str) -> bytes:
+def serial_number(fields: Body, bdk_text: str) -> bytes:
     """Descriptor 3H and KSN. Its length follows from the base key: 20H for TDES, 24H for AES.
 
     The descriptor says where a short serial number is divided; these are whole, so it is only looked at.
     """
     fields.hex_digits(_KSN_DESCRIPTOR_DIGITS)
-    aes = keys.clear(uses.BDK, bdk_text).is_aes
-    return fields.hex_bytes(2 * (dukpt_aes.KSN_BYTES if aes else dukpt_tdes.KSN_BYTES))
+    size = dukpt_aes.KSN_BYTES if says_aes(bdk_text) else dukpt_tdes.KSN_BYTES
+    return fields.hex_bytes(2 * size)
 
 
 def second(keys: Keys, use: uses.Use, text: str) -> Tdes:
