@@ -1,5 +1,6 @@
 """How many files and sockets the system lets this process hold."""
 
+import contextlib
 import resource
 from typing import Final
 
@@ -18,6 +19,8 @@ def raise_open_files(connections: int) -> int:
         return connections
     wanted = connections + RESERVE
     if wanted > soft:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(connections, soft - RESERVE)
+        more = wanted if hard == resource.RLIM_INFINITY else max(soft, min(wanted, hard))
+        with contextlib.suppress(ValueError, OSError):  # beyond what the kernel gives any process
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    return max(0, min(connections, soft - RESERVE))
