@@ -10,13 +10,25 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 CONNECTIONS_MAX = 2_000
+
+
+class _Steady(dict[str, Any]):
+    """A dict that may grow while somebody walks it: the broker awaits in the middle of such walks, and drops
+    the line of whoever connects while another subscribes."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self.keys()))
+
+    def items(self) -> Any:
+        """What there is now."""
+        return list(super().items())
 
 
 @asynccontextmanager
@@ -33,6 +45,7 @@ async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterat
     listener = {"type": "tcp", "bind": f"{host}:{port}", "max_connections": CONNECTIONS_MAX}
     plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     broker = Broker({"listeners": {"default": listener}, "plugins": plugins})
+    broker._subscriptions = _Steady()  # noqa: SLF001
     try:
         await broker.start()
     except BrokerError as error:

@@ -91,10 +91,10 @@ def load(
 
     With --rate, latency counts from the moment a payment was due, so a pause is charged to everyone it held
     up. With --fault, --kind, --entry, --batches or --compare it is an estate of careful terminals instead:
-    each does one thing at a time, keeps a journal, and does after a fault what a good terminal does. Examples:
+    each does one thing at a time, keeps a journal, and after a fault does what a good one does. Examples:
 
     \b
-        dure-terminal-sim load --switch 127.0.0.1:7701 --terminals t.csv --cards c.csv --rate 500 --seconds 30
+        dure-terminal-sim load --switch 127.0.0.1:7701 --terminals t.csv --cards c.csv --rate 500
         dure-terminal-sim load --switch 127.0.0.1:7701 --terminals t.csv --cards c.csv --fault drop=0.01
             --fault duplicate=0.02 --kind preauth=0.1 --batches --compare --config config/switch.toml
 

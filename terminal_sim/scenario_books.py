@@ -113,6 +113,14 @@ class Books:
         found: list[dict[str, Any]] = (await self._read[member]).check().json()
         return found
 
+    async def exceptions(self, terminal_id: str, days: Iterable[date]) -> int:
+        """How many messages of a terminal are listed for a person to look at, on these business dates."""
+        found = 0
+        for day in sorted(days):
+            told = self.installation.switch("payment", "exceptions", "--date", day.isoformat(), "--json")
+            found += sum(one["terminal"] == terminal_id for one in (await told).check().json())
+        return found
+
     async def proof(self) -> list[Line]:
         """Whether `dure-switch proof` finds the books right."""
         finished = await self.installation.switch("proof", "--json")

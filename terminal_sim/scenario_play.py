@@ -115,6 +115,8 @@ class Player:
                     terminal.forget_keys()
             case words.CardOrder():
                 await self._card(step)
+            case words.Pause():
+                await asyncio.sleep(step.seconds)
             case words.Restart():
                 await self.lines.close()
                 await self.installation.restart(kill=step.kill)
@@ -165,8 +167,9 @@ class Player:
     async def _race(self, step: words.Race) -> None:
         """All at once: the lines are open before the first message leaves."""
         racers = [self.messages.sent[name] for name in step.of]
+        names = [f"race {number}" for number in range(len(racers))]
         lines = [
-            await self.lines.line(racer.terminal, f"race {number}") for number, racer in enumerate(racers)
+            await self.lines.line(racer.terminal, name) for racer, name in zip(racers, names, strict=True)
         ]
         answers = [
             line.exchange(racer.terminal, racer.payload) for line, racer in zip(lines, racers, strict=True)
@@ -175,6 +178,8 @@ class Player:
             replies = await asyncio.gather(*answers)
         except (ReplyTimeoutError, ConnectionLostError, TerminalError) as error:
             raise StepFailed(step, "answers", "all of them", error) from None
+        for line in lines:  # a terminal speaks on its newest line as long as that stands
+            await line.close()
         for racer, reply in zip(racers, replies, strict=True):
             racer.reply = reply
             self._check(step, Expect(), reply)
@@ -285,6 +290,7 @@ class Player:
             *(self.books.entries(member, expected) for member, expected in step.entries.items()),
             *(self.books.cashback(member, expected) for member, expected in step.cashback.items()),
         ]
+        checks += [self._exceptions(name, count) for name, count in step.exceptions.items()]
         if step.journals is not None:
             checks.append(self._journals())
         if step.proof is not None:
@@ -296,6 +302,10 @@ class Player:
             compared += self.settled.compared(step, self.stage.names)
         for what, expected, got in differences(compared):
             raise StepFailed(step, what, _shown(expected), _shown(got))
+
+    async def _exceptions(self, name: str, expected: int) -> list[tuple[str, Any, Any]]:
+        found = await self.books.exceptions(self.stage.terminals[name].terminal_id, self.days)
+        return [(f"exceptions of {name}", expected, found)]
 
     async def _journals(self) -> list[tuple[str, Any, Any]]:
         return [("the journals", "agree", "; ".join((await self.compare()).shown()) or "agree")]

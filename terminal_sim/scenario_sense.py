@@ -14,6 +14,7 @@ KEY_KINDS: Final = ("session", "dukpt_tdes", "dukpt_aes")
 KEY_FORMS: Final = ("", "block", "x917")
 PIN_FORMATS: Final = ("", "0", "3", "4")
 CARD_FORMS: Final = ("", "card", "qr", "mobile")
+PAUSE_S_MAX: Final = 30
 SCENARIO_FAULTS: Final = ("drop", "delay", "duplicate", "truncate", "corrupt_mac", "late", "deaf")
 _NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,14}")
 _ACTS: Final = ("block", "unblock", "lost", "stolen")
@@ -148,6 +149,8 @@ class Sense:
         for won in (getattr(step, "won", None), getattr(step, "leaves", None)):
             if won is not None and not 0 <= won < 10**12:
                 self.fault(line, f"{won} won fit no message", "write 0 to 999,999,999,999", step=number)
+        if isinstance(step, words.Pause) and not 0 < step.seconds <= PAUSE_S_MAX:
+            self.fault(line, f"a pause of {step.seconds} s", f"write 1 to {PAUSE_S_MAX}", step=number)
         check = getattr(step, "check", None)
         if check is not None and not _CHECK_VALUE.fullmatch(check):
             self.fault(line, f"{check} is no check value", 'write three digits in quotes, "123"', step=number)
@@ -182,6 +185,8 @@ class Sense:
         scenario, line, number = self.scenario, step.line, step.number
         for name in (*step.wallets, *step.entries, *step.cashback):
             self._known(line, "member", name, scenario.members, number)
+        for name in step.exceptions:
+            self._known(line, "terminal", name, scenario.terminals, number)
         merchants = [payout.merchant for payout in step.payouts or ()]
         for name in (*merchants, *(step.carried or ()), *(step.fees or ())):
             self._known(line, "merchant", name, scenario.merchants, number)

@@ -211,6 +211,12 @@ class CardOrder(Step, frozen=True, kw_only=True):
     card: str
 
 
+class Pause(Step, frozen=True, kw_only=True):
+    """Real seconds go by: for what recovers by itself."""
+
+    seconds: int
+
+
 class Restart(Step, frozen=True, kw_only=True):
     """The sandbox's switch is stopped, or killed, and started again."""
 
@@ -262,6 +268,7 @@ class Assert(Step, frozen=True, kw_only=True):
     payouts: list[Payout] | None = None
     carried: dict[str, int] | None = None
     fees: dict[str, int] | None = None
+    exceptions: dict[str, int] = msgspec.field(default_factory=dict)  # of a terminal, for a person to look at
     proof: str | None = None  # "holds"
     journals: str | None = None  # "agree"
 
@@ -291,6 +298,7 @@ STEPS: Final[dict[str, type[Step]]] = {
     "upload": Upload,
     "send_raw": SendRaw,
     "card": CardOrder,
+    "pause": Pause,
     "restart": Restart,
     "hsm": Hsm,
     "settle": Settle,
@@ -309,5 +317,6 @@ SHORT_FORMS: Final = {
     "close_batch": "terminal",
     "race": "of",
     "hsm": "state",
+    "pause": "seconds",
 }
 """Steps that may be written with their one value instead of a mapping."""
