@@ -44,7 +44,7 @@ class Recent:
         if holder is None:
             holder = self._old.get(number)
         if holder is None:
-            if key.local_day * 1_000_000 + key.local_time <= opened:
+            if key.local_day * 1_000_000 + key.local_time < opened:
                 holder = await self._used_by(key)
                 if holder is not None and holder != wallet_id:
                     return True
