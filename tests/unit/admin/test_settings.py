@@ -8,6 +8,7 @@ from switch.settings import ConfigError, effective, load_settings
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "switch.toml"
 GOOD = '[database]\nurl = "embedded:db"\n[vault]\nkey_file = "vault.keys"\n'
+TLS = '[[listener]]\n[listener.tls]\ncertificate = "c"\nkey = "k"\n'
 PVK = "U" + "0123456789ABCDEF" * 2
 
 
@@ -28,6 +29,17 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = load_settings(tmp_path / "switch.toml")
     assert settings.vault.key_file == str(tmp_path / "vault.keys")
     assert settings.database_url() == f"embedded:{tmp_path / 'db'}"
+
+
+def test_the_paths_of_every_listener_are_relative_to_the_file_too(tmp_path: Path) -> None:
+    (tmp_path / "switch.toml").write_text(
+        GOOD + "[[listener]]\nport = 1\n" + TLS.replace('"c"', '"../tls/c"')
+    )
+    first, second = load_settings(tmp_path / "switch.toml").listener
+    assert first.tls is None
+    assert second.tls is not None
+    assert second.tls.certificate == str(tmp_path.parent / "tls" / "c")
+    assert second.tls.crl == ""
 
 
 def test_effective_shows_no_key(tmp_path: Path) -> None:
@@ -62,6 +74,15 @@ def test_the_password_comes_from_its_file(tmp_path: Path) -> None:
         (GOOD + "[lanes]\ncount = 0\n", "lanes.count: input should be greater than or equal to 1"),
         (GOOD + '[lanes]\ncount = "2"\n', "lanes.count: input should be a valid integer"),
         (GOOD + "[[listener]]\nport = 1\n[[listener]]\nport = 70000\n", "listener.2.port: "),
+        (GOOD + '[[listener]]\n[listener.tls]\ncertificate = "c"\n', "listener.1.tls.key: is missing"),
+        (
+            GOOD + TLS + "keys = 1\n",
+            'listener.1.tls.keys: unknown key: did you mean "key"?',
+        ),
+        (GOOD + TLS + 'client_certificates = "required"\n', "needs client_ca"),
+        (GOOD + TLS + 'client_ca = "ca"\n', "needs client_ca"),
+        (GOOD + TLS + 'crl = "crl"\n', "crl is for client certificates"),
+        (GOOD + '[[listener]]\ndialect = "ebcdic"\n', "listener.1.dialect: input should be 'ascii' or 'bcd'"),
         (GOOD + '[clock]\nmode = "simulated"\n', 'clock: mode = "simulated" needs file'),
         (GOOD + '[clock]\nfile = "x"\n', 'mode = "system" takes none'),
         (GOOD + '[keys]\npvk = "secret"\n', "keys.pvk: string should match pattern"),
