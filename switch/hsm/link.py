@@ -34,8 +34,9 @@ _SWEEPS: Final = 8  # within one time-out
 _SILENCE_SWEEPS: Final = 3  # so long without a byte, though something is asked, is silence
 _HEADERS: Final = 0x10000  # 4 hex digits, far above any limit on commands in flight
 _BODY_AT: Final = HEADER_BYTES + 4  # header, reply code, error code
-# The MAC of an answer goes before all that waits: its payment is booked, and lost work if nobody hears of it.
-_FIRST: Final = (b"M6", b"GW4")
+# What a payment begins with. It waits behind what payments under way still need: else each of them would wait
+# anew at every step, and none would reach its end.
+_LAST: Final = (b"M8", b"GW1")
 
 _log = structlog.get_logger()
 
@@ -273,10 +274,10 @@ class HsmLink(asyncio.Protocol):
             self._arm(waiting.sent)
 
     def _enqueue(self, waiting: Waiting) -> None:
-        if waiting.message.startswith(_FIRST):
-            self._queue.appendleft(waiting)
-        else:
+        if waiting.message.startswith(_LAST):
             self._queue.append(waiting)
+        else:
+            self._queue.appendleft(waiting)
         if self._sweeper is None:
             self._arm(waiting.since)
 
