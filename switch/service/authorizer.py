@@ -37,6 +37,7 @@ log = structlog.get_logger()
 
 _EXCEPTION = REASONS["exception"].number
 _CLOSED_DAYS_MAX = 5  # tries to find an open business date before giving a batch up
+_BEHIND_MAX = 3  # payments behind a payment
 _COLLISIONS_MAX = 3  # tries when another program books a key of the batch first
 _RECONNECT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -305,9 +306,7 @@ class Lane:
         """The second round: only what follows a payment, late payments and wallets with holds have one."""
         if any(request.original is not None for request in requests):
             await self._books.load_originals([r for r in requests if r.original is not None], loaded)
-            followed, bases = behind(requests, loaded)
-            if followed or bases:
-                await self._books.load_behind(followed, bases, loaded)
+            await self._load_behind(requests, loaded)
         if any(wallet.holds for wallet in loaded.wallets.values()):
             await self._books.load_holds(loaded)
         months = past_months(requests, loaded)
@@ -316,6 +315,19 @@ class Lane:
         days = past_days(requests, loaded)
         if days:
             await self._books.load_past_days(days, loaded)
+
+    async def _load_behind(self, requests: Sequence[Request], loaded: Loaded) -> None:
+        """Step by step: a reversal's void, the increment that it freed, the first 0100, its completion."""
+        followed, bases = behind(requests, loaded)
+        asked_followed, asked_bases = set(followed), set(bases)
+        for _ in range(_BEHIND_MAX):
+            if not followed and not bases:
+                return
+            await self._books.load_behind(sorted(followed), sorted(bases), loaded)
+            followed, bases = behind(requests, loaded)
+            followed, bases = followed - asked_followed, bases - asked_bases
+            asked_followed |= followed
+            asked_bases |= bases
 
 
 def _day_after(day: int) -> int:

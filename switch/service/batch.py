@@ -124,7 +124,7 @@ def past_days(requests: Sequence[Request], loaded: Loaded) -> list[tuple[int, in
 
 def behind(
     requests: Sequence[Request], loaded: Loaded
-) -> tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int]]]:
+) -> tuple[set[tuple[int, int, int, int]], set[tuple[int, int, int]]]:
     """What else must be known of the originals.
 
     (bucket, wallet, seq, local day) of the payments that they follow: the purchase of a refund or void that
@@ -147,7 +147,7 @@ def behind(
                 followed.add((*at, stored.original_seq, origin["day"]))
                 if stored.key.kind == Kind.VOID:
                     bases.add((*at, stored.original_seq))
-    return sorted(followed), sorted(bases)
+    return followed, bases
 
 
 _FOLLOWING = frozenset({Kind.REFUND, Kind.VOID, Kind.PREAUTH})

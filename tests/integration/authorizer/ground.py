@@ -1,6 +1,7 @@
 """The small world of tests/unit/decide in a database, and the tables read back as the core's values."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -9,14 +10,16 @@ from sqlalchemy import Connection, Engine, func, insert, select, text, update
 
 from switch.domain.calendar import SEOUL, date_of_day, day_of_date
 from switch.domain.payment import PaymentKey
+from switch.domain.programme import Programme
 from switch.domain.programme_file import canonical_json
 from switch.domain.request import Request, Stored
-from switch.domain.wallet import Card, Lot, MonthUsage, Wallet
+from switch.domain.wallet import Card, Hold, Lot, MonthUsage, Wallet
 from switch.ledger.chart import LOT_ACCOUNT, Account
 from switch.ledger.journal import Entry, Source
 from switch.service.authorizer import Authorizer, Limits
 from switch.service.batch import Answer
 from switch.service.holder import ReferenceHolder
+from switch.service.proofs import run
 from switch.store import schema as t
 from switch.store.reference import load_reference
 from tests.support.postgres import Database
@@ -32,12 +35,12 @@ _new_stored: Callable[..., Stored] = Stored
 class Ground:
     """An installation without terminals: reference data and members in a database, a clock, authorizers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, programme: Programme | None = None) -> None:
         self.database = database
         self.engine: Engine = database.engine()
         self.time = datetime(2026, 6, 29, 12, tzinfo=SEOUL)
         with self.engine.begin() as connection:
-            _write_reference(connection)
+            _write_reference(connection, programme or world.programme(LIMITS))
 
     def now(self) -> datetime:
         """The simulated time."""
@@ -78,6 +81,11 @@ class Ground:
                     *(row.atc, row.tap_count, row.tap_won, row.cvv_tries),
                 )
                 found[row.wallet_id].cards[row.card_no] = card
+            for row in connection.execute(select(t.hold)):
+                uses = tuple((lot_no, kind, won) for lot_no, kind, won in json.loads(row.uses))
+                found[row.wallet_id].held[row.seq] = Hold(
+                    row.seq, day_of_date(row.local_day), row.expires, row.won, uses
+                )
             for row in connection.execute(select(t.usage_month)):
                 found[row.wallet_id].past[row.month] = MonthUsage(row.spent, row.basis, row.topup)
         return found
@@ -115,7 +123,9 @@ class Ground:
             ]  # fmt: skip
 
     def check_books(self) -> None:
-        """Every lot is the sum of its entries, and every wallet's posting numbers are 1, 2, 3 …"""
+        """The proof holds; every lot is the sum of its entries, every wallet's postings are 1, 2, 3 …"""
+        broken = {check.name: check.examples for check in run(self.engine).checks if check.broken}
+        assert broken == {}
         sides = " UNION ALL ".join(
             f"SELECT bucket, wallet_id, lot_no, {sign} won AS won FROM entry WHERE {side} IN (201, 202)"
             for side, sign in (("credit", "+"), ("debit", "-"))
@@ -153,8 +163,7 @@ async def ask(authorizer: Authorizer, requests: Sequence[Request]) -> list[Answe
     return list(await asyncio.gather(*[authorizer.submit(request) for request in requests]))
 
 
-def _write_reference(connection: Connection) -> None:
-    one = world.programme(LIMITS)
+def _write_reference(connection: Connection, one: Programme) -> None:
     epoch = datetime(2026, 1, 1, tzinfo=SEOUL)
     connection.execute(
         insert(t.programme).values(

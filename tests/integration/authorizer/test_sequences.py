@@ -1,6 +1,7 @@
 """The random days again, through lanes and PostgreSQL: every table must say what the pure core says."""
 
 import asyncio
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -14,9 +15,12 @@ from switch.service.authorizer import Authorizer
 from switch.service.batch import Answer
 from switch.store import schema as t
 from tests.integration.authorizer.ground import Ground, ask
+from tests.support.postgres import Database
 from tests.unit.decide import world
 from tests.unit.decide.books import Books
-from tests.unit.decide.sequences import LIMITS, Day, Night, sequence, wallets
+from tests.unit.decide.estate import estate, members
+from tests.unit.decide.estate import reference as estate_reference
+from tests.unit.decide.sequences import LIMITS, Act, Day, Night, sequence, wallets
 
 
 def as_told(answer: Answer) -> tuple[object, ...]:
@@ -27,14 +31,29 @@ def as_told(answer: Answer) -> tuple[object, ...]:
 
 @pytest.mark.parametrize(("seed", "batch_max"), [(1001, 96), (1002, 96), (1003, 7), (1004, 1)])
 async def test_the_tables_are_what_the_core_says(ground: Ground, seed: int, batch_max: int) -> None:
-    count = 12
-    ground.add(wallets(seed, count).values())
-    books = Books(wallets(seed, count), world.reference(LIMITS))
+    books = Books(wallets(seed, 12), world.reference(LIMITS))
+    ground.add(wallets(seed, 12).values())
+    await play(ground, books, sequence(seed, wallet_count=12, requests_a_day=110), batch_max)
+
+
+@pytest.mark.parametrize(("seed", "batch_max"), [(3001, 96), (3002, 96), (3003, 7), (3004, 1)])
+async def test_so_they_are_with_holds_voids_advices_and_cards_of_every_form(
+    database: Database, seed: int, batch_max: int
+) -> None:
+    reference = estate_reference()
+    ground = Ground(database, reference.programmes[world.PROGRAMME_NO])
+    books = Books(members(seed, 12), reference)
+    ground.add(members(seed, 12).values())
+    await play(ground, books, estate(seed, wallet_count=12, requests_a_day=110), batch_max)
+
+
+async def play(ground: Ground, books: Books, acts: Iterator[Act], batch_max: int) -> None:
+    """The same acts through the core and through an authorizer; then every table is compared."""
     authorizer = ground.authorizer(batch_max=batch_max)
     await authorizer.start()
     today, waiting, expected = 0, list[Request](), list[tuple[object, ...]]()
     try:
-        for act in sequence(seed, wallet_count=count, requests_a_day=110):
+        for act in acts:
             if isinstance(act, Request):
                 waiting.append(act)
                 expected.append(as_told(books.request(act, today)))
@@ -160,6 +179,6 @@ def compare(ground: Ground, books: Books) -> None:
 def comparable(wallet: Wallet) -> Wallet:
     """Lots, cards and months in one order; days left behind are in the payments themselves."""
     wallet.past_days = {}
-    for name in ("lots", "cards", "past"):
+    for name in ("lots", "cards", "past", "held"):
         setattr(wallet, name, dict(sorted(getattr(wallet, name).items())))
     return wallet

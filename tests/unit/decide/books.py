@@ -73,10 +73,18 @@ class Books:
             self.loaded.credited[world.PROGRAMME_NO, wallet.bucket] = night.day
 
     def _credit(self, wallet: Wallet, net: int, night: Night) -> None:
+        held = Counter[int]()
+        for hold in wallet.held.values():
+            for lot_no, _, won in hold.uses:
+                held[lot_no] += won
         done = credit(
             net,
             receivable=wallet.receivable,
-            lots=[lot for lot in wallet.lots.values() if lot.kind == LotKind.POINTS],
+            lots=[
+                msgspec.structs.replace(lot, balance=lot.balance - held.get(lot.lot_no, 0))
+                for lot in wallet.lots.values()
+                if lot.kind == LotKind.POINTS
+            ],
             lot_seq=wallet.lot_seq,
             expires=POINTS_EXPIRE[night.day // 100],
             booked_on=night.booked_on,
