@@ -27,7 +27,6 @@ from switch.service.vault import VaultKeeper
 from switch.store.outbox import Due, OutboxBooks
 from switch.wire.estate import (
     COMMAND_EXPIRY_S,
-    NOT_ACKED_MAX,
     NOTICE_EXPIRY_S,
     UP_TOPICS,
     Command,

@@ -12,18 +12,22 @@ from sqlalchemy import insert, text
 
 from switch.domain.payment import Kind, PaymentKey, bucket_of
 from switch.domain.request import OriginalRef, PinCheck, Request
+from switch.service import outbox_metrics
+from switch.service.admin import CardAct, act_on_card
 from switch.service.authorizer import Authorizer
 from switch.service.batch import Answer
+from switch.service.hotlist import HotKey
 from switch.service.mqtt import Broker
 from switch.service.notices import Publisher
-from switch.service.vault import VaultKeeper, new_key_file
+from switch.service.vault import Vault, VaultKeeper, card_row_id, new_key_file
 from switch.store import schema as t
 from switch.store.outbox import OutboxBooks
-from terminal_sim.soundbox import Soundbox
+from terminal_sim.soundbox import Soundbox, read_hot_key
 from terminal_sim.soundbox_line import run_soundbox
 from tests.integration.authorizer.ground import Ground
 from tests.support.brokers import TestBroker
 from tests.support.postgres import Database
+from tests.support.stage import pan
 from tests.unit.decide import world
 
 TODAY = 20260629
@@ -58,6 +62,36 @@ class Estate:
                 )  # fmt: skip
         self.authorizer: Authorizer = self.ground.authorizer()
         self._stans = iter(range(1, 1_000_000))
+
+    def card_of(self, wallet_id: int) -> str:
+        """Give a member an id (M1, M2 …) and the first card a number; returns the number."""
+        number = pan(wallet_id)
+        vault, bucket = Vault.load(self.vault_file), bucket_of(wallet_id)
+        version, box = vault.seal(number, card_row_id(bucket, wallet_id, 1))
+        with self.ground.engine.begin() as connection:
+            connection.execute(
+                t.card.update()
+                .where(t.card.c.wallet_id == wallet_id, t.card.c.card_no == 1)
+                .values(pan_box=box, key_version=version, pan_hmac=vault.pan_hmac(number), masked="94106*")
+            )
+            connection.execute(
+                insert(t.member).values(
+                    programme_no=world.PROGRAMME_NO, member_id=f"M{wallet_id}", bucket=bucket,
+                    wallet_id=wallet_id,
+                )
+            )  # fmt: skip
+        return number
+
+    def act(self, wallet_id: int, act: CardAct) -> None:
+        """What an operator's command does to the first card of a member."""
+        act_on_card(self.ground.engine, "test", f"M{wallet_id}", 1, act)
+
+    def hot_key(self) -> bytes:
+        """What terminals are provisioned with."""
+        path = self.vault_file.with_suffix(".hot")
+        path.unlink(missing_ok=True)
+        HotKey.of(Vault.load(self.vault_file)).write(path)
+        return read_hot_key(path.read_text())
 
     # ── paying ──────────────────────────────────────────────────────────────────────────────────────────
     def request(self, kind: Kind, won: int, of: Request | None = None, shop: int = world.PLAIN) -> Request:
@@ -100,8 +134,10 @@ class Estate:
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator["asyncio.Task[None]"]:
         """A publisher at work within this block."""
+        outbox_metrics.CONNECTED.set(0)
         task = asyncio.create_task(self.publisher().run())
         try:
+            await until(lambda: outbox_metrics.CONNECTED._value.get() == 1)
             yield task
         finally:
             await ended(task)
@@ -116,8 +152,9 @@ class Estate:
             asyncio.create_task(self._listen(box, ready, acks, stubborn))
             for box, ready in zip(boxes, there, strict=True)
         ]
-        await asyncio.gather(*[ready.wait() for ready in there])
         try:
+            async with asyncio.timeout(15):
+                await asyncio.gather(*[ready.wait() for ready in there])
             yield
         finally:
             for task in tasks:
