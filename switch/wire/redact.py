@@ -20,29 +20,13 @@ _ITEMS_MAX: Final = 200
 _TEXT_MAX: Final = 20_000
 
 _CARD_NAMES: Final = (
-    "pan",
-    "card_number",
-    "expiry",
-    "track",
-    "track1",
-    "track2",
-    "cvv",
-    "cvc",
-    "cvv2",
-    "icc",
+    *("pan", "card_number", "expiry", "track", "track1", "track2"),
+    *("cvv", "cvc", "cvv2", "icc"),
 )
-_KEY_NAMES: Final = ("pin", "pin_block", "pinblock", "key", "clear_key", "secret", "password", "token")
+_KEY_NAMES: Final = ("pin", "pin_block", "pinblock", "key", "ksn", "clear_key", "secret", "password", "token")
+_TAG_NAMES: Final = tuple(tag.lower() for tag in SENSITIVE_TAGS)
 _SECRET_NAMES: Final = frozenset(
-    (
-        *_CARD_NAMES,
-        *_KEY_NAMES,
-        "icc",
-        "ksn",
-        "authorization",
-        "payload",
-        "frame",
-        *(tag.lower() for tag in SENSITIVE_TAGS),
-    )
+    (*_CARD_NAMES, *_KEY_NAMES, *_TAG_NAMES, "authorization", "payload", "frame")
 )
 _SECRET_ENDINGS: Final = (
     *("_pan", "_pin", "_pin_block", "_key", "_secret", "_password", "_payload"),
