@@ -85,7 +85,7 @@ def load(path: Path | None, **overrides: object) -> Settings:
             raise ConfigError(f"{path}: {error}: correct the TOML there") from None
         for name in _FILES:
             if isinstance(values.get(name), str):
-                values[name] = path.resolve().parent / Path(str(values[name])).expanduser()
+                values[name] = (path.resolve().parent / Path(str(values[name])).expanduser()).resolve()
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
         return Settings.model_validate(values)

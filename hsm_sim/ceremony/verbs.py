@@ -85,6 +85,7 @@ def lmk_form(components: Parts, out: Out, config: Config = None) -> None:
     check_value = settings.model_copy(update={"lmk_file": out}).lmk().check_value
     _record(settings, "lmk formed", parts, str(out), check_value, undo=out)
     _tell({"lmk_file": str(out), "check_value": check_value, "custodians": [p.custodian for p in parts]})
+    _say("name it in the configuration as lmk_file")
 
 
 @lmk_verbs.command("check")
@@ -190,6 +191,8 @@ def _open(paths: list[Path], kinds: tuple[str, ...]) -> list[Component]:
         )
     if len(paths) < forming.COMPONENTS_MIN:
         raise CeremonyError("one component: give --component twice or more, each of another custodian")
+    if len({head["custodian"].casefold() for head in heads}) != len(heads):
+        raise CeremonyError("two components of one custodian: each comes from another person")
     if len(paths) < _BETTER:
         _say("two custodians; three are better")
     return [
