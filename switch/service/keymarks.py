@@ -35,6 +35,10 @@ class KeyMarks:
             self._seen[terminal_id] = (tak, old_until)
             self._wake()
 
+    def seen_of(self, terminal_id: str) -> tuple[str, datetime | None] | None:
+        """A mark that is not yet surely written: the MAC key, the end of the set before it."""
+        return self._seen.get(terminal_id)
+
     def counted(self, terminal_id: str, ksn_id: str, counter: int) -> None:
         """A key serial number with this counter was taken."""
         key = (terminal_id, ksn_id)

@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from switch.domain.request import PinCheck
 from switch.hsm.client import HsmClient
@@ -90,9 +91,9 @@ class Keyring:
             session = await self._session(terminal, covered, mac, ended)
             if session is not None:
                 return session
-            # Another process may have given it other keys.
-            fresh = await self._directory.reload(terminal.terminal_id)
-            if fresh is not None and (fresh.tak, fresh.tak_old) != (terminal.tak, terminal.tak_old):
+            # Another process may have given it other keys, or these ones for longer.
+            fresh = self._with_mark(await self._directory.reload(terminal.terminal_id))
+            if fresh is not None and _sets(fresh) != _sets(terminal):
                 session = await self._session(fresh, covered, mac, ended)
                 if session is not None:
                     return session
@@ -159,6 +160,14 @@ class Keyring:
         self._directory.in_use(terminal.terminal_id, tak, old_until)
         self._marks.seen(terminal.terminal_id, tak, old_until)
 
+    def _with_mark(self, fresh: TerminalRow | None) -> TerminalRow | None:
+        """The terminal as it was read, and with what this process knows of it and has not written yet."""
+        mark = None if fresh is None else self._marks.seen_of(fresh.terminal_id)
+        if fresh is None or mark is None or fresh.keys_seen or fresh.tak != mark[0]:
+            return fresh
+        self._directory.in_use(fresh.terminal_id, *mark)
+        return replace(fresh, keys_seen=True, old_until=mark[1])
+
     async def seal(self, session: Session, body: bytes) -> str:
         """The MAC of an answer, 16 hex digits, under the keys of its request. Raises HsmUnavailable,
         HsmRefused."""
@@ -200,6 +209,10 @@ class Keyring:
             if found is not None:
                 return found
         return None
+
+
+def _sets(terminal: TerminalRow) -> tuple[object, ...]:
+    return terminal.tak, terminal.keys_until, terminal.tak_old, terminal.old_until
 
 
 def _check(result: PinResult) -> PinCheck | None:

@@ -97,7 +97,7 @@ class NetworkDesk:
             self._hsm.generate_key(MAC_KEY, under_tmk=terminal.tmk, exported_scheme=scheme),
         )
         new = self._with_set(terminal, tpk.lmk, tak.lmk, now)
-        if not await self._lookup.give_keys(new, terminal.tak, now, f"PIN {tpk.kcv}, MAC {tak.kcv}"):
+        if not await self._lookup.give_keys(new, terminal, now, f"PIN {tpk.kcv}, MAC {tak.kcv}"):
             return None
         self._directory.rekeyed(new)
         return _told(tpk.exported or "", tak.exported or "", tpk.kcv, tak.kcv, new.keys_until)

@@ -46,10 +46,12 @@ _KEYS = """\
 WITH given AS (
     UPDATE terminal t SET tpk = k.tpk, tak = k.tak, keys_at = k.at, keys_until = k.until,
         keys_seen = false, tpk_old = k.tpk_old, tak_old = k.tak_old, old_until = k.old_until
-    FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
-        %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[])
-        AS k(terminal_id, tmk, before, at, detail, tpk, tak, until, tpk_old, tak_old, old_until)
-    WHERE t.terminal_id = k.terminal_id AND t.tak IS NOT DISTINCT FROM k.before AND t.tmk = k.tmk
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[],
+        %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[])
+        AS k(terminal_id, tmk, tak_before, until_before, at, detail,
+            tpk, tak, until, tpk_old, tak_old, old_until)
+    WHERE t.terminal_id = k.terminal_id AND t.tmk = k.tmk AND t.tak IS NOT DISTINCT FROM k.tak_before
+        AND t.keys_until IS NOT DISTINCT FROM k.until_before
     RETURNING t.terminal_id, k.at, k.detail)
 INSERT INTO key_audit (noted_at, actor, act, subject, detail)
 SELECT at, 'switch', 'session_keys', terminal_id, detail FROM given RETURNING subject"""
@@ -184,13 +186,13 @@ class Lookup:
         await self._execute(_SIGN, (list(asked), list(asked.values())))
         return {}
 
-    async def give_keys(self, new: TerminalRow, before: str | None, at: datetime, detail: str) -> bool:
-        """Keep the session sets of `new` if the terminal still has the MAC key `before`, and note the act.
+    async def give_keys(self, new: TerminalRow, before: TerminalRow, at: datetime, detail: str) -> bool:
+        """Keep the session sets of `new` if the newest set is still that of `before`, and note the act.
 
         False when another process has given it keys meanwhile. Raises LookupUnavailableError.
         """
         asked = (
-            new.tmk, before, at, detail,
+            new.tmk, before.tak, before.keys_until, at, detail,
             new.tpk, new.tak, new.keys_until, new.tpk_old, new.tak_old, new.old_until,
         )  # fmt: skip
         return bool(await self._given.ask(new.terminal_id, asked))

@@ -215,3 +215,16 @@ async def test_terminals_whose_keys_end_are_counted(ground: Ground) -> None:
             break
     await watch.stop()
     assert shown == {"ended": 1, "ending": 1, "master_old": 2}
+
+
+async def test_a_longer_end_told_at_one_switch_holds_at_the_other(ground: Ground) -> None:
+    one, two = ground.room(), ground.room()
+    terminal = await ready(ground, one)
+    await one.exchange(terminal)  # lost; this switch knows the new set with its first end
+    ground.wait(hours=8)
+    assert terminal.receive(await two.exchange(terminal)).approved  # the same set, good for longer
+    assert await two.verdict(terminal.purchase(ground.now, CARD, 1_000)) == "ok"
+    await one.exchange(terminal)  # lost again: it must not shorten the set that the terminal holds
+    ground.wait(hours=17)
+    for room in (one, two):
+        assert await room.verdict(terminal.purchase(ground.now, CARD, 1_000)) == "ok"
