@@ -80,6 +80,18 @@ def _is_path(node: ast.BinOp) -> bool:
     )
 
 
+def test_the_listeners_read_certificates_and_do_no_cryptography() -> None:
+    """import-linter sees packages only: what of `cryptography` the listeners may use is held here."""
+    tree = ast.parse((ROOT / "switch/server/tls.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom | ast.Import)]
+    used = [ast.unparse(node) for node in imports if "cryptography" in ast.unparse(node)]
+    assert used == [
+        "from cryptography import x509",
+        "from cryptography.exceptions import UnsupportedAlgorithm",
+        "from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes",
+    ]
+
+
 @pytest.mark.parametrize("file", MODULES, ids=_name)
 def test_nothing_is_left_to_do_later(file: Path) -> None:
     if file == Path(__file__):
