@@ -202,7 +202,14 @@ class Books:
         return Paid(wallet_id, seq, day, day, merchant_no, won, basis, before, uses)
 
     def refund(
-        self, paid: Paid, won: int, day: date, *, credited: bool = False, local_day: date | None = None
+        self,
+        paid: Paid,
+        won: int,
+        day: date,
+        *,
+        credited: bool = False,
+        local_day: date | None = None,
+        kind: Kind = Kind.REFUND,
     ) -> int:
         """A refund of a purchase that used charged money alone; `credited` takes the cashback from points.
 
@@ -225,7 +232,7 @@ class Books:
             paid.wallet,
             day,
             entries,
-            Kind.REFUND,
+            kind,
             merchant_no=paid.merchant,
             amount=won,
             basis=-won,

@@ -1,5 +1,6 @@
 """A good file becomes the values it says; each bad one is told by line, key and fix."""
 
+import hashlib
 from datetime import datetime, time
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from switch.domain.calendar import SEOUL
 from switch.domain.cashback import rate
 from switch.domain.fees import fee_rate
-from switch.domain.programme import FeeClass, Funder, Limits, Tier
+from switch.domain.programme import Contactless, FeeClass, Funder, Limits, Tier
 from switch.domain.programme_file import (
     ProgrammeError,
     canonical_json,
+    canonical_policy,
     canonical_sha256,
     from_canonical,
     parse_programme,
@@ -316,3 +318,55 @@ def test_seoro_rates_the_first_worked_example_and_ontong_the_third() -> None:
     assert rate(july, basis=40_000, usage_before=0, groups=(), channel="pos").total == 2_000
     market = rate(july, basis=40_000, usage_before=0, groups=("traditional_market",), channel="pos")
     assert market.total == 2_000 + 1_200
+
+
+FIRST_TIER = "[[policy.tier]]\nabove = 0\nup_to = 300_000"
+HOLDS = """hold_days = 3
+completion_over = "15 %"
+reversal_after_completion = "exception"
+
+[policy.contactless]
+no_pin_max = 50_000
+no_pin_count_max = 5
+no_pin_sum_max = 150_000
+"""
+
+
+def test_rules_of_holds_and_contactless_payments_are_read_and_taken_over() -> None:
+    text = GOOD.replace(FIRST_TIER, HOLDS + "\n" + FIRST_TIER, 1)
+    for policy in parse_programme(text, "town.toml").policies:
+        assert (policy.hold_days, policy.completion_over) == (3, 150_000)
+        assert policy.reversal_after_completion == "exception"
+        assert policy.contactless == Contactless(
+            no_pin_max=50_000, no_pin_count_max=5, no_pin_sum_max=150_000
+        )
+    assert from_canonical(canonical_json(parse_programme(text, "t"))) == parse_programme(text, "t")
+    silent = parse_programme(GOOD, "town.toml").policies[0]
+    assert (silent.hold_days, silent.completion_over, silent.contactless) == (7, 0, Contactless())
+    assert silent.reversal_after_completion == "refund"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("hold_days = 3", "hold_days = 91", "91 is out of range"),
+        ('"15 %"', "15", "a rate cannot be a number"),
+        ('"exception"', '"void"', '"void" is not known here'),
+        ("no_pin_max = 50_000", "no_pin_max = 150_001", "no_pin_sum_max is 150,000"),
+        ("no_pin_count_max = 5", "no_pin_counts = 5", 'unknown key "no_pin_counts"'),
+    ],
+)
+def test_faults_in_them_are_told(old: str, new: str, message: str) -> None:
+    text = GOOD.replace(FIRST_TIER, HOLDS + "\n" + FIRST_TIER, 1)
+    assert message in "\n".join(problems_of(text.replace(old, new)))
+
+
+def test_a_version_that_says_nothing_of_later_rules_keeps_the_hash_it_had_before_them() -> None:
+    """Payments were judged by it: to apply the same file again must stay nothing to do."""
+    towns = {
+        "seoro": "fd30f6c7c7d16f3808842cd7de8109c260431938f3f07a966c841e6f51129620",
+        "ontong": "3e3e37ea0307c3371f69d8268639d6a0f1d4ec4052bd8537153a4040b0d4d52c",
+    }
+    for name, sha256 in towns.items():
+        first = parse_programme((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"), name).policies[0]
+        assert hashlib.sha256(canonical_policy(first)).hexdigest() == sha256
