@@ -200,3 +200,24 @@ async def test_a_frame_that_never_ends_is_not_waited_for() -> None:
         assert time.monotonic() - start < 1
         assert await hsm.echo(b"fine") == b"fine"
         writer.close()
+
+
+async def test_one_that_never_reads_holds_little_and_harms_nobody() -> None:
+    limits = {"unread_bytes_max": 4_096, "pace": {"latency_ms": 1, "queue_max": 64}}
+    async with simulator(**limits) as (server, port), client(port) as hsm:
+        _, writer = await asyncio.open_connection(HOST, port)
+        request = frame(b"0001B2%04X" % 30_000 + bytes(30_000))
+        sent = 0
+        try:
+            async with asyncio.timeout(0.5):
+                while True:
+                    writer.write(request)
+                    await writer.drain()
+                    sent += 1
+        except TimeoutError:
+            pass
+        assert sent < 2_000
+        assert max(len(connection._backlog) for connection in server.connections) < 100
+        assert await hsm.echo(b"fine") == b"fine"
+        writer.transport.abort()
+        await until(lambda: len(server.connections) == 1)
