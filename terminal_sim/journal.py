@@ -18,6 +18,7 @@ TAG_BATCH: Final = "BN"
 REVERSAL: Final = "reversal"
 PREAUTH_MTI: Final = "0100"
 _REPLACEMENT_DIGITS: Final = 12
+_NOT_KNOWN: Final = "0" * 16  # STAN and DE7 in DE90
 _DEBITS: Final = ("purchase",)
 _CREDITS: Final = ("refund", "void")
 
@@ -46,6 +47,7 @@ class Line(msgspec.Struct, kw_only=True):
     rrn: str = ""
     approval: str = ""
     original: str = ""  # the first 20 digits of DE90: MTI, STAN, DE7
+    asked_rrn: str = ""  # DE37 of the request
     replacement: int = 0  # of a reversal: what shall remain
     processing_code: str = ""
 
@@ -121,6 +123,7 @@ def _line(message: Message) -> Line:
         won=int(fields.get(4, "0")),
         batch_no=_batch_no(fields.get(48, "")),
         original=fields.get(90, "")[:20],
+        asked_rrn=fields.get(37, ""),
         replacement=int(fields.get(95, "0" * _REPLACEMENT_DIGITS)[:_REPLACEMENT_DIGITS]),
         processing_code=fields[3],
     )
@@ -157,7 +160,10 @@ def _answered(line: Line, exchange: Exchange, lines: dict[tuple[str, str, str], 
 
 
 def _named(line: Line, lines: dict[tuple[str, str, str], Line]) -> Line | None:
-    """The line that DE90 of this one names, if all of it was given."""
+    """The line that DE90 of this one names; without STAN and time the one whose answer had its DE37."""
+    if line.original[4:] == _NOT_KNOWN:
+        fitting = [one for one in lines.values() if one.kind != REVERSAL and one.rrn == line.asked_rrn]
+        return fitting[0] if line.asked_rrn and len(fitting) == 1 else None
     return lines.get((line.original[1:2], line.original[4:10], line.original[10:20]))
 
 

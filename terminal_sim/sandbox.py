@@ -25,7 +25,7 @@ from terminal_sim.sandbox_files import PKI_FOLDER, issuer_keys, settlement_toml,
 from terminal_sim.scenario import Line
 
 TERMINALS: Final = "T*"  # ids of a scenario's terminals begin so
-DATABASE_STOP_S: Final = 15.0
+DATABASE_STOP_S: Final = 60.0
 _SERVER_LEFTOVERS: Final = ("postmaster.pid", ".handle_pids.json", ".handle_pids.json.lock", "log")
 
 
@@ -258,11 +258,11 @@ async def start_hsm(directory: Path, port: int = 0) -> Server:
 
 def _copy_tree(source: Path, target: Path) -> None:
     """A copy with the owners of the files: for root, the database's files belong to another user."""
-    shutil.copytree(source, target)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".s.PGSQL.*"))
     if os.geteuid() == 0:
-        for path in (source, *source.rglob("*")):
-            status = path.lstat()
-            os.chown(target / path.relative_to(source), status.st_uid, status.st_gid, follow_symlinks=False)
+        for path in (target, *target.rglob("*")):
+            status = (source / path.relative_to(target)).lstat()
+            os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
 async def _stop_postgres(data: Path, how: signal.Signals) -> None:

@@ -1,5 +1,6 @@
 """Terminals on a bad day: whatever goes wrong on the way, every journal agrees with the books in the end."""
 
+import asyncio
 import csv
 import json
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from terminal_sim.processes import Finished, run_command
 from terminal_sim.sandbox import Sandbox, ThrowAway
-from terminal_sim.scenario import Line, Lot, Member, Scenario
+from terminal_sim.scenario import Scenario
 from terminal_sim.scenario_file import parse_scenario
 from terminal_sim.scenario_stage import Stage, build_stage
 from terminal_sim.terminal import KOREA
@@ -105,8 +106,38 @@ MORE = ("--kind", "topup=0.02", "--kind", "inquiry=0.05", "--entry", "chip=0.3",
 
 async def test_journals_and_books_agree_after_a_bad_day(tmp_path: Path) -> None:
     async with built(tmp_path) as (installation, stage):
-        options = ("--seconds", "6", "--pin-percent", "30", "--seed", "7", "--batches", "--compare")
+        options = ("--seconds", "4", "--pin-percent", "30", "--seed", "7", "--batches", "--compare")
         done = await load(installation, stage, tmp_path, *FAULTS, *KINDS, *MORE, *options)
         assert done.code == 0, done.output + done.complaint
         told = json.loads(done.output)
-        print(told)
+        assert told["differences"] == []
+        assert told["compared"] > told["turns"] > 50
+        assert sum(told["faults"].values()) > 10
+        assert told["did"]["closed in balance"] == SHOPS
+        assert "closed with differences" not in told["did"]
+
+
+async def test_every_dialect_and_transport_takes_a_bad_day(tmp_path: Path) -> None:
+    async with built(tmp_path) as (installation, stage):
+        pki = installation.directory / "pki"
+        wire = ("--dialect", "bcd", "--tpdu", "--inclusive", "--tls-ca", str(pki / "ca.pem"))
+        own = ("--tls-certificate", str(pki / "terminals.pem"), "--tls-key", str(pki / "terminals.key"))
+        options = ("--fault", "truncate=0.05", "--fault", "late=0.05", "--seconds", "1", "--compare")
+        done = await load(installation, stage, tmp_path, *wire, *own, *options, line="binary")
+        assert done.code == 0, done.output + done.complaint
+        assert json.loads(done.output)["turns"] > 5
+        # Without its own certificate a terminal is not let in; what is asked for must go together.
+        refused = await load(installation, stage, tmp_path, *wire, *options, line="binary")
+        assert refused.code == 75
+        halved = await load(installation, stage, tmp_path, "--fault", "drip=0.1")
+        assert (halved.code, "there is no drip" in halved.complaint) == (2, True)
+
+
+async def test_a_difference_is_exit_code_3(tmp_path: Path) -> None:
+    """Two estates with the same terminals, at once: each finds payments in the books that it has not made."""
+    async with built(tmp_path) as (installation, stage):
+        options = ("--seconds", "1.5", "--compare")
+        both = await asyncio.gather(
+            *(load(installation, stage, tmp_path, *options, "--seed", seed) for seed in ("1", "2"))
+        )
+        assert 3 in [done.code for done in both], [done.complaint for done in both]
