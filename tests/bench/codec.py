@@ -8,6 +8,7 @@ from typing import Any
 import iso8583
 from iso8583.specs import default_ascii
 
+from switch.wire.dialect import BCD
 from switch.wire.message import decode, encode
 
 FIELDS = {
@@ -31,11 +32,14 @@ def _microseconds(call: Callable[[], object]) -> float:
 def measure() -> dict[str, Any]:
     """Medians over several rounds."""
     payload = encode("0200", FIELDS)
+    packed = BCD.encode("0200", FIELDS)
     other = {"t": "0200", **{str(n): v for n, v in FIELDS.items()}}
     raw, _ = iso8583.encode(dict(other), default_ascii)
     return {
         "decode_us": _microseconds(lambda: decode(payload)),
         "encode_us": _microseconds(lambda: encode("0200", FIELDS)),
+        "bcd_decode_us": _microseconds(lambda: BCD.decode(packed)),
+        "bcd_encode_us": _microseconds(lambda: BCD.encode("0200", FIELDS)),
         "pyiso8583_decode_us": _microseconds(lambda: iso8583.decode(raw, default_ascii)),
         "pyiso8583_encode_us": _microseconds(lambda: iso8583.encode(dict(other), default_ascii)),
     }
