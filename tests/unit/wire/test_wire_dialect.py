@@ -2,6 +2,7 @@
 
 import pytest
 
+from switch.wire import dialect, private
 from switch.wire.dialect import ASCII, BCD, CODECS
 from switch.wire.layout import FORM, STANDARD_LAYOUT
 from switch.wire.message import MessageError
@@ -129,3 +130,28 @@ def test_a_field_we_do_not_take_is_stepped_over_and_named() -> None:
     assert error.field == 18
     assert error.echo == {n: SIGN_ON[n] for n in (7, 11, 12, 13, 41)}
     assert repr(BCD) == "Codec('bcd')"
+
+
+def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialect, "_PLANS_MAX", 4)
+    monkeypatch.setattr(private, "_KNOWN_MAX", 4)
+    dialect._plans.clear()
+    dialect._layouts.clear()
+    private._known.clear()
+    optional = (14, 37, 48, 52)
+    for chosen in range(16):
+        fields = {
+            n: v for n, v in PURCHASE.items() if n not in optional or chosen >> optional.index(n) & 1
+        } | {48: f"BN002{chosen + 10}"}
+        for _ in range(2):
+            parse_request(BCD.decode(BCD.encode("0200", fields)))
+        assert len(dialect._plans) <= 4
+        assert len(dialect._layouts) <= 4
+        assert len(private._known) <= 4
+
+
+@pytest.mark.parametrize("secret", ["CV003123", "KS020FFFF9876543210E00001", "OR003A-1"])
+def test_nothing_of_a_card_a_key_or_an_order_is_remembered(secret: str) -> None:
+    private._known.clear()
+    parse_request(ASCII.decode(ASCII.encode("0200", PURCHASE | {48: f"CH003pos{secret}"})))
+    assert not private._known
