@@ -184,3 +184,56 @@ def test_ends_of_keys_are_listed_and_set_and_every_act_is_noted(
 def reference_epoch(office: Office) -> int:
     with office.stage.engine.connect() as connection:
         return int(connection.scalar(text("SELECT reference_epoch FROM control")) or 0)
+
+
+TERMINALS = "terminal_id,merchant_id,tmk,kcv,key_mode,key_form,bdk,ksn_id,notify"
+BDK = TEST_LMK.encrypt("009", "U", odd_parity(bytes(range(60, 76))))
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("D0000001,SHOP000000,,,dukpt_tdes,,,FFFF9876543210E00000,", "needs a base derivation key"),
+        (f"D0000001,SHOP000000,,,dukpt_tdes,,{BDK},,", "write its 20 hex digits"),
+        (
+            f"D0000001,SHOP000000,,,dukpt_tdes,,{BDK},FFFF9876543210E00001,",
+            "with the counter (the last 21 bits)",
+        ),
+        (f"D0000001,SHOP000000,,,dukpt_aes,,{BDK},FFFF9876543210E00000,", "write its 24 hex digits"),
+        ("D0000001,SHOP000000,,,,,,,", "needs its master key"),
+        (f"D0000001,SHOP000000,{BDK},,,,,,", "tmk and kcv go together"),
+        ("D0000001,SHOP000000,,,session,paper,,,", "write one of block, x917"),
+    ],
+)
+def test_terminals_with_keys_that_cannot_work_are_told(
+    office: Office, capsys: pytest.CaptureFixture[str], row: str, fault: str
+) -> None:
+    path = office.stage.directory / "terminals.csv"
+    path.write_text(f"{TERMINALS}\n{row}\n")
+    capsys.readouterr()
+    assert office.dure("import", "terminals", str(path)) == 2
+    told = capsys.readouterr().err
+    assert fault in told
+    assert BDK not in told
+
+
+def test_terminals_keep_what_a_file_leaves_open(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    path = office.stage.directory / "terminals.csv"
+    path.write_text(f"{TERMINALS}\nD0000009,SHOP000000,,,dukpt_tdes,,{BDK},FFFF9876543210E00000,yes\n")
+    assert office.dure("import", "terminals", str(path)) == 0
+    assert "1 new" in capsys.readouterr().out
+    with office.stage.engine.begin() as connection:
+        connection.execute(text("UPDATE terminal SET ksn_counter = 9 WHERE terminal_id = 'D0000009'"))
+    path.write_text("terminal_id,merchant_id,tmk,kcv\nD0000009,SHOP000000,,\n")
+    assert office.dure("import", "terminals", str(path)) == 0
+    assert "0 new, 0 changed" in capsys.readouterr().out
+    path.write_text("terminal_id,merchant_id,tmk,kcv\nD0000009,SHOP000001,,\n")  # sold to another shop
+    assert office.dure("import", "terminals", str(path)) == 0
+    capsys.readouterr()
+    state = office.states(capsys)["D0000009"]
+    assert (state["key_mode"], state["ksn_counter"]) == ("dukpt_tdes", 9)  # no old serial number comes back
+    path.write_text("terminal_id,merchant_id,tmk,kcv,ksn_id\nD0000009,SHOP000001,,,FFFF9876543220E00000\n")
+    assert office.dure("import", "terminals", str(path)) == 0
+    assert office.states(capsys)["D0000009"]["ksn_counter"] == -1
+    with office.stage.engine.begin() as connection:
+        connection.execute(text("UPDATE terminal SET state = 'stopped' WHERE terminal_id = 'D0000009'"))
