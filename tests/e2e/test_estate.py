@@ -104,7 +104,7 @@ KINDS = ("--kind", "preauth=0.15", "--kind", "refund=0.05", "--kind", "void=0.05
 MORE = ("--kind", "topup=0.02", "--kind", "inquiry=0.05", "--entry", "chip=0.3", "--entry", "contactless=0.2")
 
 
-async def test_journals_and_books_agree_after_a_bad_day(tmp_path: Path) -> None:
+async def test_journals_and_books_agree_after_a_bad_day_whatever_the_line(tmp_path: Path) -> None:
     async with built(tmp_path) as (installation, stage):
         options = ("--seconds", "4", "--pin-percent", "30", "--seed", "7", "--batches", "--compare")
         done = await load(installation, stage, tmp_path, *FAULTS, *KINDS, *MORE, *options)
@@ -116,9 +116,7 @@ async def test_journals_and_books_agree_after_a_bad_day(tmp_path: Path) -> None:
         assert told["did"]["closed in balance"] == SHOPS
         assert "closed with differences" not in told["did"]
 
-
-async def test_every_dialect_and_transport_takes_a_bad_day(tmp_path: Path) -> None:
-    async with built(tmp_path) as (installation, stage):
+        # BCD, TPDU, inclusive lengths, TLS with the terminals' certificate; without it none is let in.
         pki = installation.directory / "pki"
         wire = ("--dialect", "bcd", "--tpdu", "--inclusive", "--tls-ca", str(pki / "ca.pem"))
         own = ("--tls-certificate", str(pki / "terminals.pem"), "--tls-key", str(pki / "terminals.key"))
@@ -126,18 +124,21 @@ async def test_every_dialect_and_transport_takes_a_bad_day(tmp_path: Path) -> No
         done = await load(installation, stage, tmp_path, *wire, *own, *options, line="binary")
         assert done.code == 0, done.output + done.complaint
         assert json.loads(done.output)["turns"] > 5
-        # Without its own certificate a terminal is not let in; what is asked for must go together.
         refused = await load(installation, stage, tmp_path, *wire, *options, line="binary")
         assert refused.code == 75
-        halved = await load(installation, stage, tmp_path, "--fault", "drip=0.1")
-        assert (halved.code, "there is no drip" in halved.complaint) == (2, True)
 
-
-async def test_a_difference_is_exit_code_3(tmp_path: Path) -> None:
-    """Two estates with the same terminals, at once: each finds payments in the books that it has not made."""
-    async with built(tmp_path) as (installation, stage):
-        options = ("--seconds", "1.5", "--compare")
+        # Two estates of the same terminals at once: each finds what it has not made in the books.
         both = await asyncio.gather(
-            *(load(installation, stage, tmp_path, *options, "--seed", seed) for seed in ("1", "2"))
+            *(load(installation, stage, tmp_path, "--compare", "--seconds", "1.5") for _ in "ab")
         )
         assert 3 in [done.code for done in both], [done.complaint for done in both]
+
+
+async def test_wrong_chances_are_wrong_use(tmp_path: Path) -> None:
+    for name in ("t.csv", "c.csv"):
+        (tmp_path / name).write_text("terminal_id,merchant_id,pan\nT0000001,M1,9410619058273149\n")
+    options = ("--terminals", str(tmp_path / "t.csv"), "--cards", str(tmp_path / "c.csv"))
+    done = await run_command(
+        "dure-terminal-sim", "load", "--switch", "127.0.0.1:1", *options, "--fault", "drip=0.1"
+    )
+    assert (done.code, "there is no drip; known are drop" in done.complaint) == (2, True)

@@ -130,3 +130,82 @@ def test_deep_nesting_and_aliases_end_in_a_fault() -> None:
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(ScenarioError, match="cannot be read"):
         read_scenario(Path("nowhere.yaml"))
+
+
+TERMINALS = """\
+title: Terminals of every make
+about: Words of lines, keys, entry modes and faults
+programme: seoro
+members: {kim: }
+cards: {code: {member: kim, form: qr}}
+merchants: {cafe: }
+lines: {routed: {dialect: bcd, tpdu: yes, inclusive: yes, tls: yes}, plain: }
+terminals:
+  till: {merchant: cafe, line: routed, keys: dukpt_aes, pin_format: "4", partial: yes, batches: yes}
+steps:
+  - key_exchange: {terminals: till, lost: yes}
+  - preauth: {as: hold, card: code, terminal: till, won: 4_500, entry: chip, check: "absent"}
+  - complete: {as: done, of: hold, won: 4_000, fault: late}
+  - reversal: {as: undo, of: done, leaves: 1_000, hide: [stan, time], rrn: yes, send: no}
+  - race: [undo]
+  - answer: {of: undo, expect: {code: 00}}
+  - close_batch: {as: evening, terminal: till, off_by: 1, expect: {code: 95, in_balance: no}}
+  - upload: till
+  - hsm: down
+  - pause: 1
+  - restart: {kill: yes}
+  - assert: {wallets: {kim: {held: 0}}, exceptions: {till: 1}, journals: agree}
+"""
+
+
+def test_the_words_of_the_whole_protocol() -> None:
+    scenario = parse_scenario(TERMINALS, "t.yaml")
+    assert scenario.lines == {
+        "routed": town.Line(dialect="bcd", tpdu=True, inclusive=True, tls=True),
+        "plain": None,
+    }
+    exchange, hold, done, undo, race, _, close, upload, hsm, pause, restart, check = scenario.steps
+    assert isinstance(exchange, words.KeyExchange)
+    assert exchange.lost
+    assert isinstance(hold, words.Preauth)
+    assert (hold.entry, hold.check, hold.send) == ("chip", "absent", True)
+    assert isinstance(done, words.Complete)
+    assert (done.of, done.fault) == ("hold", "late")
+    assert isinstance(undo, words.Reversal)
+    assert (undo.leaves, undo.hide, undo.rrn, undo.send) == (1_000, ("stan", "time"), True, False)
+    assert isinstance(race, words.Race)
+    assert race.of == ["undo"]
+    assert isinstance(close, words.CloseBatch)
+    assert (close.off_by, close.expect.in_balance) == (1, False)
+    assert isinstance(upload, words.Upload)
+    assert isinstance(hsm, words.Hsm)
+    assert isinstance(pause, words.Pause)
+    assert isinstance(restart, words.Restart)
+    assert isinstance(check, words.Assert)
+    assert (check.exceptions, check.journals, check.wallets["kim"].held) == ({"till": 1}, "agree", 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("dialect: bcd", "dialect: ebcdic", "unknown dialect ebcdic: known are ascii, bcd"),
+        ("line: routed", "line: rooted", "no line rooted: did you mean routed?"),
+        ("keys: dukpt_aes", "keys: dukpt", "unknown keys dukpt: did you mean dukpt_"),
+        ('pin_format: "4"', 'pin_format: "2"', "unknown pin_format 2"),
+        ("form: qr", "form: watch", "unknown form watch"),
+        ("entry: chip", "entry: chips", "unknown entry chips: did you mean chip?"),
+        ("fault: late", "fault: storm", "unknown fault storm"),
+        ('check: "absent"', 'check: "12"', "12 is no check value"),
+        ("hide: [stan, time]", "hide: [rrn]", "unknown part of DE90 rrn"),
+        ("hsm: down", "hsm: off-line", "unknown state off-line"),
+        ("pause: 1", "pause: 31", "a pause of 31 s: write 1 to 30"),
+        ("race: [undo]", "race: [undone]", "no earlier message undone: did you mean undo?"),
+        ("journals: agree", "journals: yes", "journals: expected str"),
+        ("exceptions: {till: 1}", "exceptions: {tills: 1}", "no terminal tills: did you mean till?"),
+    ],
+)
+def test_wrong_words_of_the_protocol_are_told(old: str, new: str, fault: str) -> None:
+    assert old in TERMINALS
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(TERMINALS.replace(old, new), "t.yaml")
+    assert fault in str(caught.value)
