@@ -1,7 +1,7 @@
 """`python -m tests.bench.storm`: every terminal of an estate dials again at the same moment.
 
 After a power cut or a new lease of the network, all terminals connect at once, each on a line of its own,
-sign on, fetch session keys and pay one purchase. Every one must be served; the report says how long that took.
+sign on, fetch session keys and pay one purchase. Every one must be served; the report says how fast it was.
 """
 
 import argparse
