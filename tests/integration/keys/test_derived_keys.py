@@ -93,3 +93,13 @@ async def test_another_identity_or_no_serial_number_is_refused(
     with pytest.raises(RefusedError, match="mac_failure"):
         await room.ask(terminal.sign_off(ground.now)[:-4] + b"0000")
     assert terminal.receive(await room.ask(terminal.sign_off(ground.now))).code == "00"
+
+
+async def test_a_counter_that_no_terminal_has_is_a_wrong_mac(
+    ground: Ground, mode: str, pin_format: str
+) -> None:
+    room = ground.room()
+    terminal = ground.derived(mode, pin_format=pin_format)
+    paid = terminal.purchase(ground.now, CARD, 1_000)
+    ksn = parse_request(decode(paid)).ksn or ""
+    assert await room.verdict(paid.replace(ksn.encode(), ksn[:-5].encode() + b"FFFFF")) == "mac_failure"

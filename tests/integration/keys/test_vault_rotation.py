@@ -19,7 +19,7 @@ from tests.support.killing import own_directory
 from tests.support.stage import hsm, pan, start_switch
 from tests.support.wire_client import Line
 
-PEOPLE = 120
+PEOPLE = 60
 
 
 class Shoppers:
@@ -88,7 +88,7 @@ def keys_of(path: Path) -> list[str]:
 def test_keys_rotate_under_payments_and_none_is_declined(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(vault_rotation, "_SCAN", 20)
+    monkeypatch.setattr(vault_rotation, "_SCAN", 10)
     config = str(house.stage.directory / "switch.toml")
     file = house.stage.vault_file
     old_file = house.stage.directory / "old.keys"
