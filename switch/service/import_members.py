@@ -15,6 +15,7 @@ from switch.service.vault_rotation import refuse_old_keys
 from switch.store import cards as card_store
 from switch.store.bulk import bump_epoch, lock_administration
 from switch.store.cards import CardAt, MemberAt, NewCard
+from switch.store.hotlist import CardMark, note_cards
 from switch.store.reference_write import ProgrammeAt
 from switch.wire.redact import luhn_valid, mask_pan
 
@@ -91,9 +92,15 @@ def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = 
         progress("writing", 0, len(new) + len(changed))
         card_store.add_cards(connection, new, [vault.older_hmacs(row.pan) for row, _, _ in placed])
         card_store.change_cards(connection, changed)
+        marks = [_hot_mark(card) for card in new if card.state != "active"]
+        note_cards(connection, marks + [_hot_mark(card) for card in changed])
         if changed:
             bump_epoch(connection)  # switches keep in memory what a PIN is checked against
     return report("cards", path, len(rows), len(new), len(changed))
+
+
+def _hot_mark(card: NewCard | CardAt) -> CardMark:
+    return CardMark(card.bucket, card.wallet_id, card.card_no, card.state != "active", card.state)
 
 
 def _known(connection: Connection, keyed: list[tuple[CardRow, bytes]], vault: Vault) -> dict[bytes, CardAt]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from switch.store.bulk import chunks
 from switch.store.schema import card, member, programme
@@ -93,7 +94,7 @@ def listed_cards(connection: Connection, most: int) -> list[ListedCard]:
     """The cards on the list, the latest first, at most so many."""
     last = (
         select(hotlist)
-        .distinct(hotlist.c.bucket, hotlist.c.wallet_id, hotlist.c.card_no)
+        .ext(distinct_on(hotlist.c.bucket, hotlist.c.wallet_id, hotlist.c.card_no))
         .order_by(hotlist.c.bucket, hotlist.c.wallet_id, hotlist.c.card_no, hotlist.c.version.desc())
         .subquery()
     )

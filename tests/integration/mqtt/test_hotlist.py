@@ -54,7 +54,9 @@ async def test_lists_follow_and_hold_no_card_number(estate: Estate) -> None:
     async def listen() -> None:
         async with aiomqtt.Client("127.0.0.1", estate.broker.port, identifier="spy") as one:
             await one.subscribe("pos/v1/#", 1)
-            raw.extend([bytes(message.payload) async for message in one.messages])  # type: ignore[arg-type]
+            async for message in one.messages:
+                assert isinstance(message.payload, bytes)
+                raw.append(message.payload)
 
     spy = asyncio.create_task(listen())
     async with estate.publishing(), estate.listening(early):
