@@ -208,6 +208,7 @@ def _show_payments(found: list[PaymentView]) -> None:
             "terminal",
             "stan",
             "amount",
+            "approved",
             "DE39",
             "reason",
             "cashback",
@@ -216,7 +217,7 @@ def _show_payments(found: list[PaymentView]) -> None:
         [
             (
                 *(one.local_day, one.local_time, one.kind, one.merchant, one.terminal, one.stan),
-                *(one.amount, one.code, one.reason, one.cashback, one.returned),
+                *(one.amount, one.approved, one.code, one.reason, one.cashback, one.returned),
             )
             for one in found
         ],

@@ -55,7 +55,7 @@ def decide(
         refused, card = check_card(request, wallet, terms, pin_tries_max, cvv_tries_max)
         if refused is None and kind != _INQUIRY and not terms.merchant_open:
             refused = "merchant_closed"
-        if request.advice:
+        if request.advice and kind == _PURCHASE:
             decision = _advice(request, wallet, terms, business_day, originals, refused, original_tombstoned)
         elif refused is not None:
             decision = decline(request, wallet, terms, business_day, refused)

@@ -31,8 +31,8 @@ from switch.store.lane_values import Loaded
 from switch.store.lane_write import writes
 from switch.store.pipe import Pipe, Rows, Statement
 
-COMPLETED_AROUND_DAYS = 366
-"""How far from its 0100 a completion is looked for: as far as an original is looked for at all."""
+COMPLETED_AFTER_DAYS_MAX = 366
+"""How long after its 0100 a completion is looked for: as long as an original is looked for at all."""
 
 _new_stored: Callable[..., Stored] = Stored  # rows come as tuples of anything
 _new_wallet: Callable[..., Wallet] = Wallet
@@ -220,8 +220,8 @@ class LaneBooks:
                         int2s([w[0] for w in bases]),
                         int8s([w[1] for w in bases]),
                         int4s([w[2] for w in bases]),
-                        _shift(min(days), -COMPLETED_AROUND_DAYS),
-                        _shift(max(days), COMPLETED_AROUND_DAYS),
+                        _shift(min(days), -1),
+                        _shift(max(days), COMPLETED_AFTER_DAYS_MAX),
                     ),
                 )
             )
