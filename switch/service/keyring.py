@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from switch.domain.request import PinCheck
 from switch.hsm.client import HsmClient
-from switch.hsm.commands import HsmRefused, PinResult
+from switch.hsm.commands import PinResult
 from switch.service import metrics
 from switch.service.directory import TERMINALS_MAX, Directory
 from switch.service.keymarks import KeyMarks
@@ -33,7 +33,6 @@ from switch.store.lookup import CardRef, TerminalRow
 
 log = structlog.get_logger()
 
-NO_SUCH_COUNTER: Final = "15"  # payShield: invalid input data
 PIN_FORMATS: Final = {"0": "01", "3": "47", "4": "48"}  # ISO 9564-1 format → payShield's code
 
 
@@ -125,7 +124,7 @@ class Keyring:
             or serial is None
             or serial.initial != terminal.ksn_id
             or not counted(serial, terminal.key_mode)
-            or not await self._proved(bdk, ksn, covered, mac)
+            or not await self._hsm.verify_mac_dukpt(bdk, ksn, covered, mac)
         ):
             metrics.MAC_FAILURES.inc()
             raise RefusedError("mac_failure")
@@ -138,14 +137,6 @@ class Keyring:
             log.warning("a key serial number came again", terminal=terminal.terminal_id)
             raise RefusedError("key_serial_replayed")
         return Session(terminal, bdk=bdk, ksn=ksn)
-
-    async def _proved(self, bdk: str, ksn: str, covered: bytes, mac: str) -> bool:
-        try:
-            return await self._hsm.verify_mac_dukpt(bdk, ksn, covered, mac)
-        except HsmRefused as error:
-            if error.code == NO_SUCH_COUNTER:
-                return False  # X9.24 skips some counters: no terminal has a key for this one
-            raise
 
     def _window(self, terminal: TerminalRow) -> Window:
         name, initial = terminal.terminal_id, terminal.ksn_id or ""
