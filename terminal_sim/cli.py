@@ -85,6 +85,10 @@ def run(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Start a throw-away HSM, switch and database for each file.")
     ] = False,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="In the sandbox, play files that can share an installation in one."),
+    ] = False,
     switch: Annotated[str, typer.Option(help="HOST:PORT of a running switch, without --sandbox.")] = "",
     config: Annotated[
         Path | None, typer.Option(help="The running switch's configuration; its commands are used to set up.")
@@ -116,7 +120,9 @@ def run(
         raise typer.Exit(EXIT_BAD_FILE) from None
     show = (lambda _: None) if as_json else _show_result
     if sandbox:
-        results = finish(run_in_sandbox(scenarios, jobs=jobs, keep=keep, compare=compare, done=show))
+        results = finish(
+            run_in_sandbox(scenarios, jobs=jobs, keep=keep, shared=shared, compare=compare, done=show)
+        )
     else:
         installation = _running(switch, config, settlement_config)
         work = keep or SCENARIO_FOLDER

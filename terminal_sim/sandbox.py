@@ -69,7 +69,7 @@ class Installation:
         (await self.switch("clock", "set", instant.isoformat())).check()
 
     async def serve(self) -> None:
-        """Starts the switch, where that is ours to do. Raises ProgramError."""
+        """Starts the switch, where that is ours to do and not done yet. Raises ProgramError."""
 
     def pays_for(self, programme_id: str) -> None:
         """Says whose merchants will be paid. Here whoever runs the installation has seen to it."""
@@ -132,6 +132,8 @@ class ThrowAway(Installation):
         (await self.switch("init", "--simulation")).check()
 
     async def serve(self) -> None:
+        if self.server is not None and self.server.running:
+            return
         self.server = await Server.start(
             "dure-switch", ("--config", str(self.config), "serve"), log=self.directory / "switch.log"
         )

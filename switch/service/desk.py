@@ -144,10 +144,18 @@ class Desk:
             )
         fields = await self._network.answer(message, request, terminal, session)
         if request.function == "cutover":
-            fields[15] = self._door.business_mmdd(terminal, self._now())
+            fields[15] = await self._business_mmdd(terminal)
         if session is None:
             return _encoded(reply_mti(message.mti), fields, line)
         return await self._sealed(message, fields, session, line)
+
+    async def _business_mmdd(self, terminal: TerminalRow) -> str:
+        try:
+            return self._door.business_mmdd(terminal, self._now())
+        except RefusedError:
+            if not await self._holder.renew():
+                raise
+            return self._door.business_mmdd(terminal, self._now())
 
     async def _sealed(self, message: Message, reply: dict[int, str], session: Session, line: Line) -> bytes:
         """The reply under the key set that the request came under."""

@@ -133,9 +133,12 @@ class Door:
         )
 
     def business_mmdd(self, terminal: TerminalRow, now: datetime) -> str:
-        """DE15: the business date in force for a terminal's programme."""
+        """DE15: the business date in force for a terminal's programme. Raises RefusedError."""
         reference = self._holder.current
-        programme = reference.programmes[reference.programme_of[terminal.merchant_no]]
+        programme_no = reference.programme_of.get(terminal.merchant_no)
+        if programme_no is None:
+            raise RefusedError("unknown_merchant")
+        programme = reference.programmes[programme_no]
         return f"{day_of_date(business_date(now, programme.cutover)) % 10_000:04d}"
 
     def _original(

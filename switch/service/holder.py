@@ -18,6 +18,7 @@ class ReferenceHolder:
         self._running: asyncio.Task[Reference] | None = None
         self.current = first
         self._renewed_at = float("-inf")
+        self._renewing: asyncio.Task[bool] | None = None
 
     async def refresh(self) -> Reference:
         """Read the reference data as they are now."""
@@ -33,9 +34,15 @@ class ReferenceHolder:
         know. Errors of the database are the lanes' to tell: here they mean that nothing is new.
         """
         now = asyncio.get_running_loop().time()
-        if now - self._renewed_at < RENEW_EVERY_S:
-            return False
-        self._renewed_at = now
+        if self._renewing is None or self._renewing.done():
+            if now - self._renewed_at < RENEW_EVERY_S:
+                return False
+            self._renewed_at = now
+            self._renewing = asyncio.create_task(self._renew())
+        # Whoever asks meanwhile gets the same answer: a reversal beside its payment must not be refused.
+        return await asyncio.shield(self._renewing)
+
+    async def _renew(self) -> bool:
         try:
             if await asyncio.to_thread(read_epoch, self._engine) == self.current.epoch:
                 return False
