@@ -17,8 +17,15 @@ from switch.domain.payment import Kind
 
 DEBITS = frozenset({Kind.PURCHASE})
 CREDITS = frozenset({Kind.REFUND, Kind.VOID})
+AHEAD_MAX = 1_000
+"""By how much the number of a closed batch may lie above the last: a slip beyond it locks no number out."""
 DIFFERENCES_KEPT = 1_000
 """Differences kept of one batch, at most; their number is always true."""
+
+
+def last_closed(before: int, closed: int) -> int:
+    """The number up to which a terminal's batches count as closed, once `closed` is (0: none before)."""
+    return closed if not before or before < closed <= before + AHEAD_MAX else before
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

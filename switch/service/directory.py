@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from switch.domain.payment import PaymentKey
+from switch.domain.terminal_batch import last_closed
 from switch.service import metrics
 from switch.service.vault import Vault, VaultKeeper
 from switch.store.lookup import CardRef, Lookup, TerminalRow
@@ -122,8 +123,9 @@ class Directory:
     def batch_closed(self, terminal_id: str, batch_no: int) -> None:
         """The books have this batch as closed."""
         known = self._terminals.get(terminal_id)
-        if known is not None and known.batch_closed < batch_no:
-            self._terminals[terminal_id] = replace(known, batch_closed=batch_no)
+        if known is not None:
+            last = last_closed(known.batch_closed, batch_no)
+            self._terminals[terminal_id] = replace(known, batch_closed=last)
 
     def forget(self, terminal_id: str) -> None:
         """Read this terminal anew when it is asked for next."""

@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow, dict_row
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.payment import Kind
 from switch.domain.terminal_batch import (
+    AHEAD_MAX,
     CREDITS,
     DEBITS,
     Batch,
@@ -68,7 +69,8 @@ _DIFFERENCE = """\
 INSERT INTO terminal_batch_difference (terminal_id, batch_no, line, what, processing, stan, transmission,
     host_won, terminal_won) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _RAISE = """\
-UPDATE terminal SET batch_closed = %s WHERE terminal_id = %s AND batch_closed < %s"""
+UPDATE terminal SET batch_closed = %(closed)s WHERE terminal_id = %(terminal)s
+    AND (batch_closed = 0 OR %(closed)s BETWEEN batch_closed + 1 AND batch_closed + %(ahead)s)"""
 _ADD = """\
 WITH batch AS (
     SELECT state, details FROM terminal_batch WHERE terminal_id = %(terminal_id)s AND batch_no = %(batch_no)s
@@ -266,7 +268,8 @@ async def _save(connection: AsyncConnection[TupleRow], asked: Asked, closed: Clo
         ),
     )
     if batch.is_closed:
-        await connection.execute(_RAISE, (asked.batch_no, asked.terminal_id, asked.batch_no))
+        raised = {"closed": asked.batch_no, "terminal": asked.terminal_id, "ahead": AHEAD_MAX}
+        await connection.execute(_RAISE, raised)
     if closed.kept:
         async with connection.cursor() as cursor:
             await cursor.executemany(

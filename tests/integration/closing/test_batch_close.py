@@ -100,6 +100,13 @@ def test_a_closed_batch_takes_no_more_payments_and_the_next_one_does(house: Hous
         pay(house, line, terminal, card, 2_000)
         reply = close(house, line, terminal)
         assert (reply.code, int(reply.fields[88])) == ("00", 2_000)
+        terminal.batch_no = 400_000  # a slip: it closes an empty batch, and the next number is not locked out
+        assert close(house, line, terminal).code == "00"
+        terminal.batch_no = 3
+        pay(house, line, terminal, card, 3_000)
+    assert house.restart() == 0
+    with house.line() as line:
+        pay(house, line, terminal, card, 3_000)
 
 
 def test_case_27_a_repeated_close_gets_the_stored_answer_even_after_a_restart(house: House) -> None:

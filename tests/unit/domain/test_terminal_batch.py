@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from switch.domain.payment import Kind
 from switch.domain.terminal_batch import (
+    AHEAD_MAX,
     DIFFERENCES_KEPT,
     Batch,
     Difference,
@@ -14,6 +15,7 @@ from switch.domain.terminal_batch import (
     Totals,
     close,
     differences,
+    last_closed,
     totals_of,
 )
 
@@ -151,3 +153,12 @@ def test_no_difference_means_agreement_of_the_won_and_differences_explain_them(
         {(o.kind, o.stan): o.standing for o in host if o.standing}
         == {(o.kind, o.stan): o.standing for o in terminal if o.standing}
     )
+
+
+def test_the_last_closed_number_rises_and_no_slip_locks_the_following_out() -> None:
+    assert last_closed(0, 700_000) == 700_000  # its first one may be any
+    assert last_closed(12, 13) == 13
+    assert last_closed(12, 12 + AHEAD_MAX) == 12 + AHEAD_MAX
+    assert last_closed(12, 13 + AHEAD_MAX) == 12
+    assert last_closed(12, 11) == 12
+    assert last_closed(12, 12) == 12
