@@ -152,11 +152,20 @@ def _answered(line: Line, exchange: Exchange, lines: dict[tuple[str, str, str], 
     if named is None:
         return
     if line.kind == REVERSAL:
+        named = _completion(named, lines) or named
         named.reversed = True
         named.taken_back += max(named.left - line.replacement, 0)
         line.approved = 0
     elif line.kind in _CREDITS:
         named.given_back += line.approved
+
+
+def _completion(hold: Line, lines: dict[tuple[str, str, str], Line]) -> Line | None:
+    """The completion of a pre-authorisation: it is what a reversal takes back after it."""
+    for line in lines.values() if hold.kind == "preauth" else ():
+        if line.mti == "0220" and line.told_yes and line.original == hold.mti + hold.stan + hold.transmission:
+            return line
+    return None
 
 
 def _named(line: Line, lines: dict[tuple[str, str, str], Line]) -> Line | None:

@@ -88,6 +88,15 @@ def test_a_reversal_without_number_and_time_is_of_the_payment_with_its_rrn(termi
     assert cake != tea
 
 
+def test_a_reversal_after_the_completion_takes_the_completion_back(terminal: Terminal) -> None:
+    hold = terminal.preauth(NOW, PAN, 4_000)
+    answer(terminal, hold)
+    answer(terminal, terminal.complete(NOW, hold, 3_000))
+    answer(terminal, terminal.reversal(NOW, hold))
+    held, completed, _ = read_journal(terminal.journal, decode)
+    assert (held.left, completed.left, completed.taken_back) == (4_000, 0, 3_000)
+
+
 def test_the_totals_of_a_batch_count_what_was_told(terminal: Terminal) -> None:
     tea, _, feast = paid(terminal, 5_000), paid(terminal, 9_000, "51"), paid(terminal, 30_000, "10", 20_000)
     answer(terminal, terminal.reversal(NOW, feast))
