@@ -82,6 +82,8 @@ class Mapping(dict[str, Any]):
 
 
 class ListOf(list[Any]):
+    """A list that knows the line of itself and of its items."""
+
     line: int
     lines: list[int]
 

@@ -283,6 +283,9 @@ def _summary(
         problems.append(f"settlement: {settled['problem']}")
     if not proof["holds"]:
         problems.append("the proof fails: see dure-switch proof")
+    closed = {message.terminal_no for message in day if message.reply and message.reply.in_balance}
+    if len(closed) != len(plan.terminals):
+        problems.append(f"{len(plan.terminals) - len(closed)} terminals closed no batch in balance")
     unanswered = sum(message.reply is None or message.reply.mac_ok is False for message in day)
     if unanswered:
         problems.append(f"{unanswered} messages without a right answer")

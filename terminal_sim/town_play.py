@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from terminal_sim.batch import OUT_OF_BALANCE, close_message, detail_messages
 from terminal_sim.card import IssuerKeys, SimCard
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.keys import tmk
@@ -25,6 +26,8 @@ KEY_SEED: Final = 1
 WRONG_MAC: Final = "0" * 16
 UNKNOWN_PIN: Final = "0000"
 OPENING_MINUTE: Final = 6 * 60 + 30
+CLOSING_MINUTE: Final = 23 * 60 + 50
+JOURNAL_MAX: Final = 200_000
 REPLY_TIMEOUT_S: Final = 20.0
 
 SetClock = Callable[[datetime], Awaitable[None]]
@@ -33,7 +36,7 @@ SetClock = Callable[[datetime], Awaitable[None]]
 class Message(msgspec.Struct):
     """A message of the day and its answer."""
 
-    label: str  # purchase, repeat, reversal, reversal_first, cancel, refund, topup, inquiry
+    label: str  # purchase, repeat, reversal, reversal_first, cancel, refund, topup, inquiry, close, detail
     terminal_no: int
     terminal: Terminal
     payload: bytes
@@ -66,9 +69,14 @@ class TownPlayer:
         self.set_clock = set_clock
         self.day: list[Message] = []
         self.terminals = [
-            Terminal(t.terminal_id, plan.merchants[t.merchant].merchant_id, tmk(KEY_SEED, t.terminal_id))
+            Terminal(
+                *(t.terminal_id, plan.merchants[t.merchant].merchant_id, tmk(KEY_SEED, t.terminal_id)),
+                journal_max=JOURNAL_MAX,
+            )
             for t in plan.terminals
         ]
+        for terminal in self.terminals:
+            terminal.batch_no = 1
         self._connections: list[TerminalConnection] = []
         self._paid: dict[int, Message] = {}  # purchases by their event, for cancels and refunds
 
@@ -87,6 +95,7 @@ class TownPlayer:
                 done += len(events)
                 if tell is not None:
                     tell(minute, done)
+            await self._evening()
         except (OSError, TimeoutError, ConnectionLostError, ReplyTimeoutError) as error:
             raise ProgramError(
                 f"the switch at {self.host}:{self.port} stopped answering ({error}): see its log"
@@ -122,6 +131,23 @@ class TownPlayer:
         for messages in by_wallet.values():
             self.day += messages
         await asyncio.gather(*(self._one_after_the_other(messages) for messages in by_wallet.values()))
+
+    async def _evening(self) -> None:
+        """Every terminal closes its batch; whose totals differ tells the details and closes again."""
+        await self.set_clock(self._instant(CLOSING_MINUTE))
+        await asyncio.gather(*(self._close_batch(number) for number in range(len(self.terminals))))
+
+    async def _close_batch(self, number: int) -> None:
+        terminal, now = self.terminals[number], self._instant(CLOSING_MINUTE)
+        close = Message("close", number, terminal, close_message(terminal, now), 0)
+        messages = [close]
+        await self._one_after_the_other(messages)
+        if close.reply is not None and close.reply.code == OUT_OF_BALANCE:
+            details = detail_messages(terminal, now)
+            messages += [Message("detail", number, terminal, detail, 0) for detail in details]
+            messages.append(Message("close", number, terminal, close_message(terminal, now), 0))
+            await self._one_after_the_other(messages[1:])
+        self.day += messages
 
     async def _one_after_the_other(self, messages: Sequence[Message]) -> None:
         for message in messages:

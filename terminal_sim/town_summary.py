@@ -29,6 +29,7 @@ REASONS: Final = {
     "62": "card blocked",
     "63": "wrong MAC",
     "75": "too many wrong PINs",
+    "95": "its totals differ",
     "91": "switch or HSM unavailable",
     "96": "malfunction",
 }
@@ -41,6 +42,8 @@ LABELS: Final = {
     "refund": "refunds",
     "topup": "top-ups",
     "inquiry": "balance inquiries",
+    "close": "batch closes (0500)",
+    "detail": "batch details (0320)",
 }
 
 
