@@ -156,7 +156,8 @@ class Door:
             day=self._local_day(int(sent[:4]), today, _ORIGINAL_DAYS_MAX) if exact else day,
             day_exact=isinstance(request, Reversal),
             rrn=request.rrn or "",
-            amount=request.amount,
+            # Completions, increments and refunds name amounts of their own.
+            amount=request.amount if isinstance(request, Reversal) or request.kind == "void" else 0,
             merchant_no=self._holder.current.merchant_no[request.merchant_id],
         )
 
@@ -192,7 +193,9 @@ def _kinds(request: Payment | Reversal, mti: str) -> tuple[int, ...]:
             return {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE,)}.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
         return (KIND[request.kind],)
     if request.kind == "void":
-        return {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE,)}.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
+        # What may not be voided is found too, so that the answer is not "unknown".
+        named = {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE, Kind.REFUND, Kind.TOPUP)}
+        return named.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
     if request.kind == "preauth" or request.advice:
         return (Kind.PREAUTH,)
     return (Kind.PURCHASE,)

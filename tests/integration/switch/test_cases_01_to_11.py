@@ -53,7 +53,7 @@ def test_case_02_a_reversal_that_never_matches_is_acknowledged_and_listed(house:
         assert line.exchange(terminal, terminal.reversal(house.now, never_sent)).code == "00"
         assert entries(house, card) == before
         assert house.balance(card) == WON
-        listed = house.command("exceptions", "--json")
+        listed = house.command("payment", "exceptions", "--date", "2026-11-18", "--json")
         assert any(row["terminal_id"] == terminal.terminal_id for row in listed)
 
 
