@@ -132,7 +132,8 @@ class Session:
             self._something.clear()
             if not self._broken.done():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._something.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._something.wait()
         if self._broken.done() and not self._received:
             raise BrokerUnavailableError("disconnected")
 

@@ -24,6 +24,8 @@ from switch.store.outbox import OutboxBooks
 
 log = structlog.get_logger()
 
+STOP_AGAIN_S = 1.0
+
 
 def run_publisher(settings: Settings, *, simulation: bool) -> None:
     """Publish until SIGTERM or SIGINT. Raises ConfigError, ClockError, VaultError, OSError at the start."""
@@ -56,8 +58,9 @@ async def _run(settings: Settings, broker: Broker, vault: VaultKeeper, clock: Cl
     sys.stdout.flush()
     running = asyncio.create_task(publisher.run(), name="publisher")
     await stop.wait()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    while not running.done():  # the client library's wait_for loses a cancellation that meets an answer
+        running.cancel()
+        await asyncio.wait((running,), timeout=STOP_AGAIN_S)
     log.info("stopped")
 
 

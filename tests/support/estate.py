@@ -188,8 +188,10 @@ class Estate:
 
 
 async def ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    """Cancel it until it has ended: one cancellation may meet an answer and be lost in wait_for."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=1)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

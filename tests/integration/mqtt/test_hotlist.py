@@ -10,7 +10,7 @@ from switch.domain.reasons import BY_NUMBER
 from switch.service.admin import CardAct
 from switch.service.hotlist import take_off
 from terminal_sim.soundbox import Soundbox
-from tests.support.estate import BOXES, PEOPLE, Estate, until
+from tests.support.estate import BOXES, PEOPLE, Estate, ended, until
 
 
 async def why(estate: Estate, wallet: int) -> str:
@@ -40,8 +40,7 @@ async def test_a_card_is_declined_from_the_moment_the_act_returns_without_a_brok
     await estate.broker.start()
     async with estate.listening(box):
         await until(lambda: box.hot_version == 4)
-    publisher.cancel()
-    await asyncio.gather(publisher, return_exceptions=True)
+    await ended(publisher)
     assert box.refuses(number)
     assert not box.refuses("9410610000000019")
 
@@ -76,8 +75,7 @@ async def test_lists_follow_and_hold_no_card_number(estate: Estate) -> None:
             assert stranger.hot_version == 0, "a list under a key that it does not have is left alone"
         query = f"SELECT hotlist_version FROM terminal_state WHERE terminal_id = '{BOXES[0]}'"
         await until(lambda: estate.scalar(query) == 5)
-    spy.cancel()
-    await asyncio.gather(spy, return_exceptions=True)
+    await ended(spy)
     assert early.hot == late.hot
     assert early.refuses(numbers[1])
     assert not early.refuses(numbers[2])
