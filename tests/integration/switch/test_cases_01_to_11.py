@@ -54,7 +54,7 @@ def test_case_02_a_reversal_that_never_matches_is_acknowledged_and_listed(house:
         assert entries(house, card) == before
         assert house.balance(card) == WON
         listed = house.command("payment", "exceptions", "--date", "2026-11-18", "--json")
-        assert any(row["terminal_id"] == terminal.terminal_id for row in listed)
+        assert any(row["terminal"] == terminal.terminal_id for row in listed)
 
 
 def test_case_03_a_repeated_advice_is_answered_alike_and_not_posted(house: House) -> None:

@@ -124,7 +124,7 @@ def test_case_17_an_advice_above_without_or_after_its_hold_is_taken_and_marked(h
         assert [row["approved"] for row in marked] == [15_000, 20_000, 30_000]
         for day, count in (("2026-11-18", 2), ("2026-12-10", 1)):
             told = house.command("payment", "exceptions", "--date", day, "--json")
-            assert [row["terminal_id"] for row in told].count(terminal.terminal_id) == count
+            assert [row["terminal"] for row in told].count(terminal.terminal_id) == count
 
 
 def test_case_18_a_doubled_completion_is_acknowledged_and_posted_once(house: House) -> None:
