@@ -99,11 +99,12 @@ def _again(
 ) -> Decision:
     """A second completion of the same hold: posted once (PROTOCOL case 18)."""
     same = request.amount == done.amount
-    told = Detail(
-        original={"day": done.key.local_day, "seq": done.seq},
-        note="completed before" if same else f"completed before with {done.amount} won",
-    )
-    outcome = Outcome.ACKNOWLEDGED if same else Outcome.EXCEPTION
+    why = "completed before" if same else f"completed before with {done.amount} won"
+    back = done.outcome == Outcome.RETURNED
+    if back:  # the terminal may mean it to stand again, or this is a late copy: a person decides
+        why = "its completion was taken back"
+    told = Detail(original={"day": done.key.local_day, "seq": done.seq}, note=why)
+    outcome = Outcome.ACKNOWLEDGED if same and not back else Outcome.EXCEPTION
     return note(request, wallet, terms, business_day, outcome, told, base_seq=base.seq)
 
 

@@ -15,6 +15,9 @@ from switch.domain.wallet import Hold, Wallet
 Uses = tuple[tuple[int, int, int], ...]
 """(lot_no, kind, won) in spending order."""
 
+HOLDS_MAX = 100
+"""Open holds of one wallet: every payment of it reads them all, so holds of one won may not pile up."""
+
 
 def today_of(request: Request, business_day: int) -> int:
     """The day (yyyymmdd) on which a message acts: a reversal carries the day of its original."""
@@ -42,6 +45,11 @@ def open_hold(wallet: Wallet, seq: int, today: int) -> Hold | None:
     """The hold of the 0100 with this posting number, unless it is closed or has expired."""
     hold = wallet.held.get(seq)
     return hold if hold is not None and hold.expires >= today else None
+
+
+def holds_open(wallet: Wallet, today: int) -> int:
+    """How many holds of the wallet have not expired."""
+    return sum([hold.expires >= today for hold in wallet.held.values()])
 
 
 def held_in(wallet: Wallet, today: int, *, day: int = 0, month: int = 0) -> int:

@@ -7,7 +7,7 @@ counted as spent. What a 0100 stores as approved is what it held, though no entr
 from switch.domain.calendar import add_days
 from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, decode_detail, encode_detail
 from switch.domain.giveback import give_back
-from switch.domain.holds import grown, held_of, open_hold, shrunk, today_of
+from switch.domain.holds import HOLDS_MAX, grown, held_of, holds_open, open_hold, shrunk, today_of
 from switch.domain.matching import base_of, base_seq, by_seq, completion_of, match
 from switch.domain.payment import Outcome
 from switch.domain.record import balances, decline, note, record, ref
@@ -38,6 +38,8 @@ def preauthorise(
     if refused is not None:
         return decline(request, wallet, terms, business_day, refused[0], detail=refused[1])
     if hold is None:
+        if len(wallet.held) >= HOLDS_MAX and holds_open(wallet, today) >= HOLDS_MAX:
+            return decline(request, wallet, terms, business_day, "too_many_holds")
         day = request.key.local_day
         hold = Hold(wallet.seq + 1, day, add_days(day, terms.policy.hold_days), 0, ())
     after = grown(hold, uses)

@@ -90,6 +90,7 @@ _TABLE = (
     (54, "amount_differs", "13", "not the amount of the original payment", "원거래 금액 불일치"),
     (55, "void_too_late", "12", "the original's business date has passed: refund it", "취소 가능일 경과"),
     (56, "hold_closed", "12", "the hold is completed, released or expired", "종료된 가승인"),
+    (57, "too_many_holds", "61", "the wallet has too many open pre-authorisations", "가승인 건수 초과"),
     # what the card itself shows
     (60, "entry_not_permitted", "57", "this form of card cannot be used in this way", "사용 불가 방식"),
     (61, "pin_required", "65", "contactless without a PIN has reached its limit", "비밀번호 필요"),

@@ -168,7 +168,12 @@ class LaneBooks:
 
     async def load_originals(self, requests: Sequence[Request], loaded: Loaded) -> None:
         """What refunds and reversals refer to, and how far their wallets' cashback has been credited."""
-        wanted = {(r.key.bucket, r.wallet_id, r.original.stan) for r in requests if r.original is not None}
+        # Without a STAN the amount narrows the search, as in matching: a wallet may have many payments.
+        wanted = {
+            (r.key.bucket, r.wallet_id, o.terminal_id, o.stan, 0 if o.stan else o.amount)
+            for r in requests
+            if (o := r.original) is not None
+        }
         days = [r.original.day for r in requests if r.original is not None]
         marks = {(r.programme_no, r.key.bucket) for r in requests if r.original is not None}
         found, credited = await self._round(
@@ -178,7 +183,9 @@ class LaneBooks:
                     (
                         int2s([w[0] for w in wanted]),
                         int8s([w[1] for w in wanted]),
-                        int4s([w[2] for w in wanted]),
+                        texts([w[2] for w in wanted]),
+                        int4s([w[3] for w in wanted]),
+                        int8s([w[4] for w in wanted]),
                         _shift(min(days), -1),
                         _shift(max(days), 1),
                     ),
@@ -290,11 +297,12 @@ class LaneBooks:
 
 def _add_originals(rows: Rows, loaded: Loaded) -> None:
     """Every payment once: two values of the same one would not see each other's changes."""
+    seen = {stored.key for known in loaded.originals.values() for stored in known} if rows else set()
     for row in rows:
         original = _stored(row)
-        known = loaded.originals.setdefault(original.wallet_id, [])
-        if all(other.key != original.key for other in known):
-            known.append(original)
+        if original.key not in seen:
+            seen.add(original.key)
+            loaded.originals.setdefault(original.wallet_id, []).append(original)
 
 
 def _shift(to: int, by: int) -> Day:

@@ -1,0 +1,95 @@
+"""Tricks of terminals, merchants and thieves, each over a real socket: what they gain is nothing."""
+
+import time
+
+from sqlalchemy import text
+
+from switch.domain.holds import HOLDS_MAX
+from tests.integration.switch.house import WON, House
+from tests.integration.switch.messages import named, payment, reversal
+
+CROWD = 6_000
+
+
+def crowd(house: House, terminal_id: str, many: int) -> None:
+    """As many more payments of a terminal's last one, written straight into the books."""
+    names = "bucket, local_day, local_time, terminal_id, kind, wallet_id, card_no, merchant_no, programme_no"
+    with house.stage.engine.begin() as connection:
+        columns = [
+            row[0]
+            for row in connection.execute(
+                text(
+                    "SELECT column_name FROM information_schema.columns WHERE table_name = 'payment'"
+                    " AND is_generated = 'NEVER' ORDER BY ordinal_position"
+                )
+            )
+        ]
+        assert {name.strip() for name in names.split(",")} <= set(columns)
+        chosen = ", ".join(
+            "n" if name == "stan" else "seq + n" if name == "seq" else name for name in columns
+        )
+        connection.execute(
+            text(
+                f"INSERT INTO payment ({', '.join(columns)}) SELECT {chosen}"
+                " FROM (SELECT * FROM payment WHERE terminal_id = :t LIMIT 1) p,"
+                " generate_series(100000, 99999 + :many) AS n"
+            ),
+            {"t": terminal_id, "many": many},
+        )
+        connection.execute(
+            text(
+                "UPDATE wallet SET seq = seq + 200000 WHERE wallet_id ="
+                " (SELECT wallet_id FROM payment WHERE terminal_id = :t LIMIT 1)"
+            ),
+            {"t": terminal_id},
+        )
+
+
+def test_a_vague_reversal_of_a_crowded_wallet_does_not_stop_the_lane(house: House) -> None:
+    """DE90 without a STAN means any of thousands of payments: nobody else may feel the search."""
+    card = house.card()
+    with house.line() as line:
+        terminal = house.till(line)
+        asked = terminal.inquiry(house.now, card)
+        assert line.exchange(terminal, asked).approved
+        crowd(house, terminal.terminal_id, CROWD)
+        paid = terminal.purchase(house.now, card, 1_000)
+        assert line.exchange(terminal, paid).approved
+        vague = reversal(
+            terminal, house.now, paid, f90=named(paid, stan=0, transmission="0" * 10, mti="0000")
+        )
+        started = time.perf_counter()
+        assert line.exchange(terminal, vague).code == "00"
+        assert time.perf_counter() - started < 1.0
+        assert house.balance(card) == WON
+
+
+def test_holds_of_one_wallet_are_bounded(house: House) -> None:
+    """A wallet with thousands of one-won holds would be slow for ever: beyond a number they are declined."""
+    card = house.card()
+    with house.line() as line:
+        terminal = house.till(line)
+        codes = [
+            line.exchange(terminal, payment(terminal, house.now, "0100", card, 1)).code
+            for _ in range(HOLDS_MAX + 2)
+        ]
+        assert codes == ["00"] * HOLDS_MAX + ["61"] * 2
+        assert line.exchange(terminal, terminal.purchase(house.now, card, WON - HOLDS_MAX)).approved
+
+
+def test_a_completion_that_was_reversed_is_not_acknowledged_in_silence(house: House) -> None:
+    """The completion was taken back; when it comes again under another STAN, somebody must look."""
+    card = house.card()
+    with house.line() as line:
+        terminal = house.till(line)
+        held = payment(terminal, house.now, "0100", card, 10_000)
+        assert line.exchange(terminal, held).approved
+        done = payment(terminal, house.now, "0220", card, 10_000, original=held)
+        assert line.exchange(terminal, done).code == "00"
+        assert line.exchange(terminal, reversal(terminal, house.now, done)).code == "00"
+        assert house.balance(card) == WON
+        again = payment(terminal, house.now, "0220", card, 10_000, original=held)
+        assert line.exchange(terminal, again).code == "00"
+        assert house.balance(card) == WON
+        stored = house.payments(terminal)[-1]
+        assert stored["reason"] == 2  # exception
