@@ -169,6 +169,8 @@ def hold_again(
         why = "the hold has been completed"
     elif today > done.expires:
         why = "the hold has expired"
+    elif base.seq not in wallet.held and holds_open(wallet, today) >= HOLDS_MAX:
+        why = "the wallet has too many holds"
     elif _short(wallet, done.released, held_of(wallet, today)):
         why = "the money of the hold has been spent"
     if why or named is None or base is None or done.returned is None:

@@ -168,9 +168,9 @@ class LaneBooks:
 
     async def load_originals(self, requests: Sequence[Request], loaded: Loaded) -> None:
         """What refunds and reversals refer to, and how far their wallets' cashback has been credited."""
-        # Without a STAN the amount narrows the search, as in matching: a wallet may have many payments.
+        # Without a STAN the rest narrows the search, as in matching: a wallet may have many payments.
         wanted = {
-            (r.key.bucket, r.wallet_id, o.terminal_id, o.stan, 0 if o.stan else o.amount)
+            (r.key.bucket, r.wallet_id, o.terminal_id, o.stan, o.rrn, o.amount)
             for r in requests
             if (o := r.original) is not None
         }
@@ -185,7 +185,8 @@ class LaneBooks:
                         int8s([w[1] for w in wanted]),
                         texts([w[2] for w in wanted]),
                         int4s([w[3] for w in wanted]),
-                        int8s([w[4] for w in wanted]),
+                        texts([w[4] for w in wanted]),
+                        int8s([w[5] for w in wanted]),
                         _shift(min(days), -1),
                         _shift(max(days), 1),
                     ),

@@ -60,9 +60,9 @@ JOIN tombstone t ON t.bucket = k.bucket AND t.wallet_id = k.wallet_id AND t.term
 # What only refunds, reversals and late payments need: read in a second round, under the same locks.
 ORIGINALS = f"""\
 SELECT {_P_STORED}
-FROM unnest(%s, %s, %s, %s, %s) AS k(bucket, wallet_id, terminal_id, stan, won)
+FROM unnest(%s, %s, %s, %s, %s, %s) AS k(bucket, wallet_id, terminal_id, stan, rrn, won)
 JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.terminal_id = k.terminal_id
-    AND (p.stan = k.stan OR k.stan = 0 AND k.won IN (p.amount, p.approved))
+    AND (p.stan = k.stan OR k.stan = 0 AND k.rrn IN ('', p.rrn) AND k.won IN (0, p.amount, p.approved))
 WHERE p.local_day BETWEEN %s AND %s"""
 
 BY_SEQ = f"""\
