@@ -152,7 +152,8 @@ def load(
             measured = LoadPlan(
                 **common, in_flight=None if rate is not None else in_flight or 32, rate_per_s=rate
             )
-            _tell_load(finish(run_load(measured, fleet, wallet)), as_json=as_json)
+            shown = wallet if config is None else [_with_check_value(card, config) for card in wallet]
+            _tell_load(finish(run_load(measured, fleet, shown)), as_json=as_json)
     except ValueError as error:
         fail(str(error), EXIT_BAD_FILE)
     except (TerminalError, UnansweredError) as error:
@@ -170,6 +171,16 @@ def _settings(
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"the files of TLS cannot be used: {error}") from None
     return LineSettings(dialect=dialect, inclusive=inclusive, tpdu=TPDU if tpdu else b"", tls=tls)
+
+
+def _with_check_value(card: LoadCard, config: Path) -> LoadCard:
+    """The card as its holder reads it to a shop that keys it: with CVV2, where cards here have one."""
+    issuer = issuer_keys(config)
+    expiry = card.expiry or EXPIRY_DEFAULT
+    if issuer.cvk is None:
+        return card
+    check = SimCard(card.pan, expiry, "", issuer).check_value()
+    return msgspec.structs.replace(card, expiry=expiry, cvv2=check)
 
 
 async def _careful(

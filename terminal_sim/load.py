@@ -49,6 +49,7 @@ class LoadCard(msgspec.Struct, frozen=True, gc=False):
     pan: str
     pin: str | None = None
     expiry: str | None = None
+    cvv2: str | None = None
 
     def __repr__(self) -> str:
         return "LoadCard()"
@@ -246,7 +247,10 @@ class _Run:
         amount = self.plan.amount_min + (bits & 0xFFFFFFFF) % self.span
         with_pin = card.pin is not None and (bits >> 32 & 0xFFFFFFFF) % _PPM < self.plan.pin_share_ppm
         payload = terminal.purchase(
-            self.now, card.pan, amount, pin=card.pin if with_pin else None, expiry=card.expiry
+            *(self.now, card.pan, amount),
+            pin=card.pin if with_pin else None,
+            expiry=card.expiry,
+            cvv2=card.cvv2,
         )
         stan = terminal.stan
 

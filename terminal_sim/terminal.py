@@ -42,6 +42,7 @@ __all__ = [
 KOREA: Final = timezone(timedelta(hours=9), "Asia/Seoul")  # no daylight saving since 1988
 ENTRY_KEYED: Final = "012"
 ADVICE: Final = "0220"
+_NOTHING_MORE: Final = (None,) * 5
 _FUNCTION_CODES: Final = {name: code for code, name in NETWORK_FUNCTIONS.items()}
 _REVERSAL_COPIES: Final = (2, 3, 12, 13, 32, 41, 42, 49)
 
@@ -180,8 +181,12 @@ class Terminal(TerminalCore):
             self._next_keys(fields[11], private)
         if pin is not None:
             self._pin(pin, pan, fields, private)
-        given = {14: expiry, 23: psn, 35: track2, 37: rrn, 55: icc, 90: original}
-        fields |= {number: value for number, value in given.items() if value is not None}
+        if expiry is not None:
+            fields[14] = expiry
+        given = (psn, track2, rrn, icc, original)
+        if given != _NOTHING_MORE:
+            pairs = zip((23, 35, 37, 55, 90), given, strict=True)
+            fields |= {number: value for number, value in pairs if value is not None}
         if channel is not None:
             private[TAG_CHANNEL] = channel
         if order_id is not None:

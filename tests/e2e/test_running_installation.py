@@ -66,7 +66,7 @@ async def load_it(town: ThrowAway, folder: Path) -> None:
     # The scenarios stand in June 2025, load pays now.
     await town.set_clock(datetime.now(KOREA))
     arguments = ("--switch", f"{town.host}:{town.port}", "--terminals", terminals)
-    cards = ("--cards", folder / "files/repeats/cards.csv", "--amount-max", 1_000)
+    cards = ("--cards", folder / "files/repeats/cards.csv", "--amount-max", 1_000, "--config", town.config)
     report = await simulator("load", *arguments, *cards, "--rate", 50, "--seconds", 1, "--json")
     assert report.returncode == 0, report.stderr
     told = json.loads(report.stdout)
