@@ -11,6 +11,7 @@ from switch.domain.decision import Decision, Detail, UsageChange, decode_detail,
 from switch.domain.giveback import refund
 from switch.domain.holds import expired, held_of, today_of
 from switch.domain.matching import TAKES_BACK
+from switch.domain.money import WON_MAX
 from switch.domain.payment import Kind, Outcome
 from switch.domain.preauth import preauthorise
 from switch.domain.record import balances, decline, record
@@ -18,7 +19,7 @@ from switch.domain.request import Entry, Request, Stored, Terms
 from switch.domain.reversal import reverse
 from switch.domain.spend import purchase, without_pin
 from switch.domain.void import void
-from switch.domain.wallet import NEVER, Card, Lot, LotKind, Wallet
+from switch.domain.wallet import LOTS_MAX, NEVER, Card, Lot, LotKind, Wallet
 
 # Looked up once: an enumeration's member costs a search at each use.
 _PURCHASE, _INQUIRY = Kind.PURCHASE, Kind.INQUIRY
@@ -154,11 +155,14 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int) ->
     ledger, free = balances(wallet, terms, day, held=held_of(wallet, today_of(request, business_day)))
     for reason, limit, used in (
         ("over_topup_limit", limits.topup_month_max, wallet.usage_of(day // 100).topup),
-        ("over_holding_limit", limits.holding_max, ledger),
+        # Without a limit of the policy's own, DE54 is one: a balance has twelve digits.
+        ("over_holding_limit", limits.holding_max or WON_MAX, ledger),
     ):
         if limit and used + amount > limit:
             over = Detail(limit=limit, used=used, short=used + amount - limit)
             return decline(request, wallet, terms, business_day, reason, detail=over)
+    if len(wallet.lots) >= LOTS_MAX and sum([lot.balance > 0 for lot in wallet.lots.values()]) >= LOTS_MAX:
+        return decline(request, wallet, terms, business_day, "too_many_topups")
     months = terms.policy.charged_expiry_months
     lot = Lot(
         lot_no=wallet.lot_seq + 1,

@@ -83,6 +83,13 @@ _TABLE = (
     (44, "over_month_limit", "61", "over the limit for one month", "월 한도 초과"),
     (45, "over_topup_limit", "61", "over the month's limit for top-ups", "월 충전 한도 초과"),
     (46, "over_holding_limit", "61", "over what a wallet may hold", "보유 한도 초과"),
+    (
+        47,
+        "too_many_topups",
+        "61",
+        "too many top-ups are not spent yet",
+        "충전 건수 초과",
+    ),
     (50, "original_not_found", "25", "the original payment is unknown", "원거래 없음"),
     (51, "original_not_approved", "12", "the original payment was not approved", "원거래 미승인"),
     (52, "over_remaining", "13", "more than remains of the original payment", "취소 가능 금액 초과"),

@@ -18,6 +18,8 @@ LOT_KIND_NAME: dict[int, str] = {LotKind.CHARGED: "charged", LotKind.POINTS: "po
 LOT_KIND_NO: dict[str, int] = {name: number for number, name in LOT_KIND_NAME.items()}
 
 NEVER = 0
+LOTS_MAX = 2_000
+"""Lots with money in one wallet: every payment reads them all, so top-ups of one won may not pile up."""
 
 
 class Lot(msgspec.Struct, gc=False):
