@@ -37,7 +37,7 @@ fuzz: $(STAMP)
 
 # The real broker, Mosquitto; it must be installed.
 broker: $(STAMP)
-	$(BIN)/python -m pytest tests/broker
+	DURE_MOSQUITTO=required $(BIN)/python -m pytest tests/broker
 
 gates: $(STAMP) lock-check
 	$(BIN)/ruff check .
