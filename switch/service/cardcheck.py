@@ -17,6 +17,9 @@ from switch.wire.request import Payment
 from switch.wire.spec import CURRENCY_WON
 
 SERVICE_CODE_CVV2 = "000"
+SERVICE_CODE_ICVV = "999"
+_NEVER_ON_A_STRIPE = frozenset({SERVICE_CODE_CVV2, SERVICE_CODE_ICVV})
+"""A stripe with one of these was written by somebody who knows only what is printed, or what a chip tells."""
 _TRACK2_CVV = slice(5, 8)  # of the discretionary data: PVKI, PVV (4), CVV (3)
 _ARC_APPROVED = "00"
 _ARC_HEX = _ARC_APPROVED.encode().hex().upper()
@@ -72,7 +75,7 @@ class CardCheck:
         expiry, service_code, cvv = rest[:4], rest[4:7], rest[7:][_TRACK2_CVV]
         if request.expiry is not None and request.expiry != expiry:
             raise RefusedError("card_expired")
-        if len(cvv) != 3:
+        if len(cvv) != 3 or service_code in _NEVER_ON_A_STRIPE:
             return Checked(proof=Proof.WRONG_CVV)
         right = await self._hsm.verify_cvv(cvk, cvv, request.pan, expiry, service_code)
         return Checked(proof=Proof.OK if right else Proof.WRONG_CVV)

@@ -48,7 +48,8 @@ _PENDING_LOOK_S = 0.01
 _NOTHING_TOLD = frozenset({REASONS["books_unavailable"].code, REASONS["malfunction"].code})
 
 _PERHAPS_NEW = ("unknown_merchant", "no_policy")
-_GUESSES = frozenset({REASONS["wrong_pin"].number, REASONS["cvv_failure"].number})
+# A wrong expiry too: who has only a card's number goes on by guessing that.
+_GUESSES = frozenset({REASONS[name].number for name in ("wrong_pin", "cvv_failure", "card_expired")})
 
 
 class NoAnswerError(Exception):
@@ -243,7 +244,7 @@ class Desk:
     def _let_in(self, request: Payment | Reversal, terminal: TerminalRow) -> None:
         """A terminal that guesses is not asked; what it tells of money that has moved is heard."""
         told = isinstance(request, Reversal) or request.advice
-        if not told and self._probing.stopped(terminal.terminal_id):
+        if self._probing.stopped(terminal.terminal_id, told=told):
             raise RefusedError("terminal_not_permitted")
 
     def _guessed(self, terminal: TerminalRow) -> None:

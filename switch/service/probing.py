@@ -2,7 +2,8 @@
 
 A card's own counters stop guesses at one card. Somebody who holds a terminal and goes through many cards is
 stopped here: beyond a number of failures in a window the terminal is refused until the window has passed.
-Reversals, advices and network messages are still taken, so that honest money is never left hanging.
+Reversals and advices are still taken, so that honest money is never left hanging, up to TOLD_TIMES as many
+failures: they name cards too. Network messages always are.
 """
 
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 from switch.service import metrics
 
+TOLD_TIMES = 5
 TERMINALS_MAX = 50_000
 """Terminals with recent failures that are remembered; beyond it the longest quiet are forgotten."""
 
@@ -31,8 +33,8 @@ class Probing:
         """Count a failure; True when it is the one that stops the terminal."""
         if not self._failures_max:
             return False
-        times = self._failures.pop(terminal_id, None) or deque(maxlen=self._failures_max)
-        stopped_before = self._full(times)
+        times = self._failures.pop(terminal_id, None) or deque(maxlen=self._failures_max * TOLD_TIMES)
+        stopped_before = self._full(times, self._failures_max)
         times.append(self._now_s())
         self._failures[terminal_id] = (
             times  # put in again: the order of the dictionary is that of last failures
@@ -40,10 +42,10 @@ class Probing:
         if len(self._failures) > TERMINALS_MAX:
             del self._failures[next(iter(self._failures))]
         metrics.PROBES.inc()
-        return self._full(times) and not stopped_before
+        return self._full(times, self._failures_max) and not stopped_before
 
-    def stopped(self, terminal_id: str) -> bool:
-        """Whether the terminal has failed too often to be asked now."""
+    def stopped(self, terminal_id: str, *, told: bool = False) -> bool:
+        """Whether the terminal has failed too often to be asked now, or `told` of what has happened."""
         if not self._failures:
             return False
         times = self._failures.get(terminal_id)
@@ -52,7 +54,7 @@ class Probing:
         if self._now_s() - times[-1] > self._window_s:
             del self._failures[terminal_id]
             return False
-        return self._full(times)
+        return self._full(times, self._failures_max * (TOLD_TIMES if told else 1))
 
-    def _full(self, times: "deque[float]") -> bool:
-        return len(times) >= self._failures_max and self._now_s() - times[0] <= self._window_s
+    def _full(self, times: "deque[float]", most: int) -> bool:
+        return len(times) >= most and self._now_s() - times[-most] <= self._window_s

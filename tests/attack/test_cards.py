@@ -8,7 +8,7 @@ import pytest
 
 from switch.wire.framing import Framer, frame
 from switch.wire.message import decode
-from tests.attack.cards import Guarded, card, derived_terminal, guarded
+from tests.attack.cards import ISSUER, Guarded, card, derived_terminal, guarded
 from tests.attack.fort import Fort
 from tests.integration.switch.house import WON
 from tests.support.wire_client import Line
@@ -86,6 +86,24 @@ def test_a_cryptogram_is_altered(fort: Fort, guard: Guarded) -> None:
             assert reply.code in ("05", "30"), place
         assert line.exchange(terminal, terminal.purchase(fort.now, pan, 5_000, **genuine)).approved
         attack.paid(5_000)
+
+
+def test_a_stripe_is_made_of_a_chips_or_a_printed_value(fort: Fort, guard: Guarded) -> None:
+    """A chip tells a check value of its own (service code 999), the back of the card another (000): whoever
+    skims one of them must not be able to write a stripe with it."""
+    with fort.under("stripes from skimmed chips", "05, nothing booked") as attack, Line(guard.port) as line:
+        terminal, pan = fort.ready(line, fort.till()), fort.card()
+        known = card(pan)
+        genuine = known.present("stripe", 1_000, fort.now)
+        for service in ("999", "000"):
+            value = ISSUER.cvk.value(pan, known.expiry, service) if ISSUER.cvk else ""
+            head, rest = known.track2(value).split("=")
+            made = f"{head}={rest[:4]}{service}{rest[7:]}"
+            attack.tried()
+            forged = {**genuine, "track2": made}
+            assert line.exchange(terminal, terminal.purchase(fort.now, pan, 1_000, **forged)).code == "05"
+        assert line.exchange(terminal, terminal.purchase(fort.now, pan, 1_000, **genuine)).approved
+        attack.paid(1_000)
 
 
 def test_a_key_serial_number_is_replayed(fort: Fort) -> None:

@@ -5,6 +5,7 @@ import time
 
 from tests.attack.fort import Fort
 from tests.integration.switch.house import WON, with_check_digit
+from tests.integration.switch.messages import reversal
 
 TIMED = 30
 
@@ -43,6 +44,33 @@ def test_card_numbers_are_guessed(fort: Fort) -> None:
         other = fort.till(line)
         assert line.exchange(other, other.inquiry(fort.now, card)).approved
         attack.tried(2)
+
+
+def test_card_numbers_are_guessed_by_reversals(fort: Fort) -> None:
+    """Reversals are heard when payments no longer are, but not for ever: they name cards too."""
+    with fort.under("PAN enumeration by 0420", "14, then 58 for these too") as attack, fort.line() as line:
+        terminal, card = fort.till(line), fort.card()
+        asked = terminal.purchase(fort.now, card, 1_000)
+        codes = []
+        for number in range(240):
+            unknown = with_check_digit(f"941061{710_000_000 + number:09d}")
+            codes.append(line.exchange(terminal, reversal(terminal, fort.now, asked, f2=unknown)).code)
+            attack.tried()
+        assert codes == ["14"] * 200 + ["58"] * 40
+
+
+def test_the_expiry_of_a_card_is_guessed(fort: Fort) -> None:
+    """Whoever has a card's number and tries its expiry is stopped as whoever tries numbers."""
+    with fort.under("expiry enumeration", "54, then 58 for the terminal") as attack, fort.line() as line:
+        terminal, card = fort.till(line), fort.card()
+        codes = []
+        for month in range(60):
+            payload = terminal.purchase(
+                fort.now, card, 1_000, expiry=f"{26 + month // 12}{month % 12 + 1:02d}"
+            )
+            codes.append(line.exchange(terminal, payload).code)
+            attack.tried()
+        assert codes == ["54"] * 40 + ["58"] * 20
 
 
 def test_what_time_tells(fort: Fort) -> None:

@@ -104,3 +104,15 @@ def test_nothing_is_counted_when_turned_off() -> None:
         assert not probing.failed("T0000001")
     assert not probing.stopped("T0000001")
     assert len(probing) == 0
+
+
+def test_what_has_happened_is_heard_five_times_as_long_and_then_not() -> None:
+    clock = Clock()
+    probing = Probing(clock, failures_max=3, window_s=60)
+    for number in range(1, 16):
+        assert probing.stopped("T0000001") == (number > 3)
+        assert not probing.stopped("T0000001", told=True)
+        assert probing.failed("T0000001") == (number == 3)
+    assert probing.stopped("T0000001", told=True)
+    clock.now += 61
+    assert not probing.stopped("T0000001", told=True)
