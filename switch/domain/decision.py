@@ -32,7 +32,7 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
 
     `hold`, `expires`: the lots that a 0100 holds and the last valid day (yyyymmdd); `released`: the lots that
     a hold got back; `named`: (STAN, DE7) of an original that is not known; `tap`: counted as contactless
-    without a PIN.
+    without a PIN; `chip`: what the chip signed, and its signature (DE55, hex).
     """
 
     uses: tuple[tuple[int, int], ...] = ()
@@ -58,6 +58,7 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     expires: int = 0
     released: tuple[LotWon, ...] = ()
     named: tuple[int, str] | None = None
+    chip: str = ""
 
 
 _encode_detail = msgspec.json.Encoder().encode

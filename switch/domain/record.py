@@ -1,6 +1,8 @@
 """The stored payment that a decision leaves behind, and the balances told with it."""
 
-from switch.domain.decision import NO_DETAIL, Decision, Detail, encode_detail
+from msgspec.structs import replace
+
+from switch.domain.decision import NO_DETAIL, Decision, Detail, decode_detail, encode_detail
 from switch.domain.payment import Outcome
 from switch.domain.reasons import REASONS
 from switch.domain.request import Request, Stored, Terms
@@ -87,8 +89,12 @@ def record(
         0,
         base_seq if original is None else original.seq,
         request.batch_no,
-        detail,
+        detail if not request.chip else _with_chip(detail, request.chip),
     )
+
+
+def _with_chip(detail: bytes, chip: str) -> bytes:
+    return encode_detail(replace(decode_detail(detail), chip=chip))
 
 
 def decline(

@@ -63,7 +63,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     if approved; `expiry` yymm as the terminal read it, or None. `advice`: it has happened already (0220);
     `partial`: the terminal takes less than it asks for; `replacement` (won) what a partial reversal leaves
     standing (DE95), -1 without; `atc` the chip's transaction counter (EMV tag 9F36), 0 without; `batch_no`
-    the terminal's, 0 without.
+    the terminal's, 0 without; `chip` what may be kept of the chip's data (DE55, hex), "" without.
     """
 
     key: PaymentKey
@@ -87,6 +87,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     proof: int = Proof.NONE
     atc: int = 0
     batch_no: int = 0
+    chip: str = ""
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from switch.domain.request import PinCheck, Proof
 from switch.hsm.client import HsmClient
 from switch.service.refused import RefusedError
 from switch.store.lookup import CardRef
-from switch.wire.emv import Cryptogram, IccError, arqc_input, cryptogram_of, encode_icc, parse_icc
+from switch.wire.emv import Cryptogram, IccError, arqc_input, cryptogram_of, encode_icc, parse_icc, storable
 from switch.wire.request import Payment
 from switch.wire.spec import CURRENCY_WON
 
@@ -35,12 +35,14 @@ class CardKeys(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What is known of a card before its wallet is looked at. `arpc` is DE55 of an approval, or empty."""
+    """What is known of a card before its wallet is looked at. `arpc` is DE55 of an approval, or empty;
+    `chip` what may be kept of the request's (hex)."""
 
     pin: PinCheck = PinCheck.NONE
     proof: Proof = Proof.NONE
     atc: int = 0
     arpc: str = ""
+    chip: str = ""
 
 
 UNCHECKED = Checked()
@@ -97,12 +99,13 @@ class CardCheck:
             chip = cryptogram_of(objects)
         except IccError:
             raise RefusedError("format_error") from None
+        kept = encode_icc(storable(objects))
         if not imk:
-            return UNCHECKED
+            return Checked(chip=kept)
         # An advice comes after the chip has approved by itself; anything else must be the chip's question.
         asks = chip.is_certificate or chip.is_request if request.advice else chip.is_request
         if not asks or not _agrees(chip, request):
-            return Checked(proof=Proof.WRONG_ARQC)
+            return Checked(proof=Proof.WRONG_ARQC, chip=kept)
         right, arpc = await self._hsm.verify_arqc(
             imk,
             request.pan,
@@ -115,8 +118,9 @@ class CardCheck:
         )
         if not right:
             # An unproven counter is nobody's: taking it would let anyone push a card's counter to its end.
-            return Checked(proof=Proof.WRONG_ARQC)
-        return Checked(proof=Proof.OK, atc=chip.atc, arpc=encode_icc({_TAG_ARPC: arpc + _ARC_HEX}))
+            return Checked(proof=Proof.WRONG_ARQC, chip=kept)
+        answer = encode_icc({_TAG_ARPC: arpc + _ARC_HEX})
+        return Checked(proof=Proof.OK, atc=chip.atc, arpc=answer, chip=kept)
 
 
 def _agrees(chip: Cryptogram, request: Payment) -> bool:

@@ -130,6 +130,7 @@ class Door:
             proof=checked.proof,
             atc=checked.atc,
             batch_no=request.batch_no,
+            chip=checked.chip,
         )
 
     def business_mmdd(self, terminal: TerminalRow, now: datetime) -> str:
