@@ -84,9 +84,7 @@ class Line:
         if self._permitted is None:
             return True
         name = terminal_id.rstrip()  # DE41 is filled with blanks, a certificate's name is not
-        return any(
-            name.startswith(one[:-1]) if one.endswith("*") else name == one for one in self._permitted
-        )
+        return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in self._permitted)
 
     def claim(self, terminal_id: str) -> bool:
         """Say, after an authenticated message, that this line speaks for the terminal.

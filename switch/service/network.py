@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -26,8 +27,27 @@ MAC_KEY = "003"
 TAG_KEYS_UNTIL: Final = "KX"  # end of the session keys, yyyymmddhhmmss UTC
 EXPORT_SCHEME: Final = {"block": "R", "x917": "X"}  # how session keys reach the terminal
 _EXCHANGES_MAX: Final = 3  # two processes that give keys to one terminal at a time
+AGAIN_AFTER: Final = timedelta(seconds=10)
+"""Whoever asks sooner gets the same answer: an exchange needs no MAC, so a stranger may ask in anybody's
+name, and must not be able to use up the HSM or to fill the key audit."""
+ANSWERS_MAX: Final = 10_000
 
 log = structlog.get_logger()
+
+
+class _Offer(msgspec.Struct, frozen=True):
+    """An answer to a key exchange: how, and under which master key, which MAC key was told, and when."""
+
+    keys: tuple[str, str, str | None]
+    at: datetime
+    private: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"_Offer({self.at})"
+
+    def still(self, terminal: TerminalRow, now: datetime) -> bool:
+        """Whether the answer still fits the terminal and is young."""
+        return self.keys == _keys_of(terminal) and timedelta() <= now - self.at < AGAIN_AFTER
 
 
 class NetworkDesk:
@@ -50,6 +70,8 @@ class NetworkDesk:
         self._now = now
         self._valid = timedelta(hours=session_hours)
         self._grace = timedelta(seconds=grace_s)
+        self._lately: dict[str, _Offer] = {}
+        self._running: dict[str, asyncio.Task[dict[str, str]]] = {}
 
     async def answer(
         self, message: Message, request: Network, terminal: TerminalRow, session: Session | None = None
@@ -59,7 +81,7 @@ class NetworkDesk:
         Raises RefusedError, HsmUnavailable, HsmRefused, LookupUnavailableError.
         """
         if request.function == "key_exchange":
-            return reply_fields(message, code="00", private=await self._exchange(terminal))
+            return reply_fields(message, code="00", private=await self._exchanged(terminal))
         if request.function in ("sign_off", "cutover") and session is None and _has_keys(terminal):
             raise RefusedError("mac_failure")  # whoever has keys must show that it is who it says
         if request.function in ("sign_on", "sign_off"):
@@ -68,6 +90,15 @@ class NetworkDesk:
             self._directory.signed(terminal.terminal_id, on=on)
         return reply_fields(message, code="00")
 
+    async def _exchanged(self, terminal: TerminalRow) -> dict[str, str]:
+        """Whoever asks in one terminal's name at the same time gets the same answer."""
+        name = terminal.terminal_id
+        running = self._running.get(name)
+        if running is None:
+            running = self._running[name] = asyncio.create_task(self._exchange(terminal))
+            running.add_done_callback(lambda _: self._running.pop(name, None))
+        return await asyncio.shield(running)
+
     async def _exchange(self, terminal: TerminalRow) -> dict[str, str]:
         """Session keys for the terminal, as its DE48 tells them."""
         if terminal.key_mode != "session":
@@ -75,6 +106,9 @@ class NetworkDesk:
         for _ in range(_EXCHANGES_MAX):
             now = self._now()
             waits = terminal.tpk and terminal.tak and not terminal.keys_seen
+            offer = self._lately.get(terminal.terminal_id)
+            if waits and offer is not None and offer.still(terminal, now):
+                return offer.private
             if waits and terminal.keys_until is not None and terminal.keys_until > now:
                 private = await self._again(terminal, terminal.tpk or "", terminal.tak or "", now)
             else:
@@ -99,8 +133,8 @@ class NetworkDesk:
         new = self._with_set(terminal, tpk.lmk, tak.lmk, now)
         if not await self._lookup.give_keys(new, terminal, now, f"PIN {tpk.kcv}, MAC {tak.kcv}"):
             return None
-        self._directory.rekeyed(new)
-        return _told(tpk.exported or "", tak.exported or "", tpk.kcv, tak.kcv, new.keys_until)
+        private = _told(tpk.exported or "", tak.exported or "", tpk.kcv, tak.kcv, new.keys_until)
+        return self._given(new, now, private)
 
     async def _again(
         self, terminal: TerminalRow, tpk_lmk: str, tak_lmk: str, now: datetime
@@ -115,8 +149,17 @@ class NetworkDesk:
         detail = f"PIN {tpk.check_value}, MAC {tak.check_value}"
         if not await self._lookup.offer_keys(same, now, detail):
             return None
-        self._directory.rekeyed(same)
-        return _told(tpk.key, tak.key, tpk.check_value, tak.check_value, same.keys_until)
+        private = _told(tpk.key, tak.key, tpk.check_value, tak.check_value, same.keys_until)
+        return self._given(same, now, private)
+
+    def _given(self, terminal: TerminalRow, now: datetime, private: dict[str, str]) -> dict[str, str]:
+        """Take over what has been written, and keep the answer for whoever asks again at once."""
+        self._directory.rekeyed(terminal)
+        self._lately.pop(terminal.terminal_id, None)
+        if len(self._lately) >= ANSWERS_MAX:
+            del self._lately[next(iter(self._lately))]
+        self._lately[terminal.terminal_id] = _Offer(_keys_of(terminal), now, private)
+        return private
 
     def _with_set(self, terminal: TerminalRow, tpk: str, tak: str, now: datetime) -> TerminalRow:
         """The terminal with a new set, and before it the one that it may still hold."""
@@ -135,6 +178,10 @@ class NetworkDesk:
             terminal, tpk=tpk, tak=tak, keys_until=now + self._valid, keys_seen=False,
             tpk_old=tpk_old, tak_old=tak_old, old_until=old_until,
         )  # fmt: skip
+
+
+def _keys_of(terminal: TerminalRow) -> tuple[str, str, str | None]:
+    return terminal.key_form, terminal.tmk, terminal.tak
 
 
 def _has_keys(terminal: TerminalRow) -> bool:

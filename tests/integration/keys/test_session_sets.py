@@ -52,6 +52,7 @@ async def test_lost_answers_of_exchanges_change_nothing_for_the_terminal(ground:
     room = ground.room()
     terminal = await ready(ground, room, form)
     first = told(await room.exchange(terminal))
+    ground.wait(seconds=10)
     again = told(await room.exchange(terminal))  # neither reaches it
     assert (first["KP"], first["KM"]) == (again["KP"], again["KM"])  # the same set, offered again
     ground.wait(hours=3)
@@ -59,6 +60,21 @@ async def test_lost_answers_of_exchanges_change_nothing_for_the_terminal(ground:
     assert terminal.receive(await room.exchange(terminal)).approved
     assert await room.verdict(terminal.purchase(ground.now, CARD, 1_000)) == "ok"
     assert ground.acts() == ["session_keys", "session_keys", "session_keys_again", "session_keys_again"]
+
+
+@FORMS
+async def test_a_storm_of_exchanges_in_a_terminals_name_costs_one(ground: Ground, form: str) -> None:
+    """An exchange needs no MAC: whoever asks again and again gets the same answer, and leaves no trace."""
+    room = ground.room()
+    terminal = await ready(ground, room, form)
+    answers = [told(one) for one in await asyncio.gather(*(room.exchange(terminal) for _ in range(50)))]
+    answers += [told(await room.exchange(terminal)) for _ in range(50)]
+    assert all(one == answers[0] for one in answers)
+    assert ground.acts() == ["session_keys"] * 2
+    assert await room.verdict(terminal.purchase(ground.now, CARD, 1_000)) == "ok"
+    assert terminal.receive(await room.exchange(terminal)).approved
+    assert await room.verdict(terminal.purchase(ground.now, CARD, 1_000)) == "ok"
+    assert told(await room.exchange(terminal)) != answers[0]  # the set is in use: another is offered
 
 
 async def test_the_set_of_before_has_its_grace_and_no_more(ground: Ground) -> None:
