@@ -125,7 +125,7 @@ class Desk:
             return await self._managed(covered, message, request, terminal, line)
         repeat = request.repeat
         session = await self._keyring.open(terminal, covered, message.mac, request.ksn, repeat=repeat)
-        if not line.claim(terminal.terminal_id):
+        if not line.may_speak(terminal.terminal_id):
             raise RefusedError("session_superseded")
         if isinstance(request, BatchClose | BatchDetail):
             reply = await self._batch(message, request, session.terminal)
@@ -237,6 +237,8 @@ class Desk:
             return reply_fields(message, code=REASONS["malfunction"].code)
         if answer.differs:
             return self._differs(message, request)
+        if not answer.repeated:
+            line.claim(session.terminal.terminal_id)
         if answer.stored.reason in _GUESSES and not answer.repeated:
             self._guessed(session.terminal)
         return _told(message, request, answer.stored, checked or UNCHECKED)

@@ -1,8 +1,8 @@
 """What the desk knows of a connection: how it writes, for whom it may speak, and for whom it speaks now.
 
-A terminal speaks on one line at a time: the newest that has shown an authenticated message of it. Its older
-line is no longer answered for it, and is closed when it spoke for nobody else: a terminal that has dialled
-again does not listen there any more, and whoever does is not it.
+A terminal speaks on one line at a time: the newest that has shown an authenticated message of it which never
+came before. Its older line is no longer answered for it, and is closed when it spoke for nobody else: a
+terminal that has dialled again does not listen there any more, and whoever does is not it.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,6 +43,11 @@ class Speakers:
             self._lines.pop(oldest).forget(oldest)
         self._lines[terminal_id] = line
         return True
+
+    def leaves_room(self, terminal_id: str, line: "Line") -> bool:
+        """Whether no line newer than this one speaks for the terminal."""
+        speaking = self._lines.get(terminal_id)
+        return speaking is None or speaking.number <= line.number
 
     def leave(self, terminal_ids: Iterable[str], line: "Line") -> None:
         """The line has ended: the terminals it spoke for may speak on any other."""
@@ -86,10 +91,16 @@ class Line:
         name = terminal_id.rstrip()  # DE41 is filled with blanks, a certificate's name is not
         return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in self._permitted)
 
-    def claim(self, terminal_id: str) -> bool:
-        """Say, after an authenticated message, that this line speaks for the terminal.
+    def may_speak(self, terminal_id: str) -> bool:
+        """Whether no newer line speaks for the terminal; else its message must be refused
+        (session_superseded)."""
+        return terminal_id in self._terminals or self._speakers.leaves_room(terminal_id, self)
 
-        False when a newer line does: the message must then be refused (session_superseded).
+    def claim(self, terminal_id: str) -> bool:
+        """Say, after an authenticated message that never came before, that this line speaks for the terminal.
+
+        One that came before proves nobody: whoever has overheard it may send it again over a newer line.
+        False when a newer line does.
         """
         if terminal_id in self._terminals:
             return True

@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from switch.hsm.client import HsmClient
-from switch.service.directory import Directory
+from switch.service.directory import TERMINALS_MAX, Directory
 from switch.service.keyring import Session
 from switch.service.refused import RefusedError
 from switch.store.lookup import Lookup, LookupUnavailableError, TerminalRow
@@ -71,6 +71,7 @@ class NetworkDesk:
         self._valid = timedelta(hours=session_hours)
         self._grace = timedelta(seconds=grace_s)
         self._lately: dict[str, _Offer] = {}
+        self._signed_off: dict[str, tuple[str, int]] = {}  # DE7 and STAN
         self._running: dict[str, asyncio.Task[dict[str, str]]] = {}
 
     async def answer(
@@ -86,9 +87,26 @@ class NetworkDesk:
             raise RefusedError("mac_failure")  # whoever has keys must show that it is who it says
         if request.function in ("sign_on", "sign_off"):
             on = request.function == "sign_on"
+            if not on and not self._is_new(request):
+                return reply_fields(message, code="00")
             await self._lookup.save_sign(terminal.terminal_id, self._now() if on else None)
             self._directory.signed(terminal.terminal_id, on=on)
+            if not on:
+                self._remember(request)
         return reply_fields(message, code="00")
+
+    def _is_new(self, request: Network) -> bool:
+        """Whether a sign-off is later than the last one of its terminal: a copy that somebody has kept closes
+        no shop. (The last ones are known to this process only: after a restart one copy may pass.)"""
+        last = self._signed_off.get(request.terminal_id)
+        told = (request.transmission, request.stan)
+        return last is None or told > last or (last[0][:2] == "12" and told[0][:2] == "01")
+
+    def _remember(self, request: Network) -> None:
+        self._signed_off.pop(request.terminal_id, None)
+        if len(self._signed_off) >= TERMINALS_MAX:
+            del self._signed_off[next(iter(self._signed_off))]
+        self._signed_off[request.terminal_id] = (request.transmission, request.stan)
 
     async def _exchanged(self, terminal: TerminalRow) -> dict[str, str]:
         """Whoever asks in one terminal's name at the same time gets the same answer."""

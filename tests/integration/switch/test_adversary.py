@@ -5,8 +5,12 @@ import time
 from sqlalchemy import text
 
 from switch.domain.holds import HOLDS_MAX
-from tests.integration.switch.house import WON, House
+from switch.wire.message import decode, encode
+from terminal_sim.keys import tmk
+from terminal_sim.terminal import Terminal
+from tests.integration.switch.house import SHOPS, WON, House
 from tests.integration.switch.messages import named, payment, reversal
+from tests.support.stage import SEED
 
 CROWD = 6_000
 
@@ -93,3 +97,35 @@ def test_a_completion_that_was_reversed_is_not_acknowledged_in_silence(house: Ho
         assert house.balance(card) == WON
         stored = house.payments(terminal)[-1]
         assert stored["reason"] == 2  # exception
+
+
+def test_a_terminal_of_a_merchant_that_came_a_moment_ago_asks_for_the_date(house: House) -> None:
+    """Reference data of before the merchant are still in force: the answer must come all the same."""
+    house.stage.shops(SHOPS + 1, terminals_each=1)
+    with house.line() as line:
+        terminal = Terminal(f"T{SHOPS:04d}000", f"SHOP{SHOPS:06d}", tmk(SEED, f"T{SHOPS:04d}000"))
+        asked = encode("0800", decode(terminal.cutover(house.now)).fields)
+        reply = decode(line.ask(asked, 5.0))
+        assert reply.fields[39] == "00"
+        assert reply.fields[15] == "1118"
+
+
+def test_what_was_recorded_takes_no_line_away(house: House) -> None:
+    """A stranger sends a terminal's old message over a newer line: the terminal goes on over its own."""
+    card = house.card()
+    with house.line() as line, house.line() as stranger:
+        terminal = house.till(line)
+        paid = terminal.purchase(house.now, card, 1_000)
+        first = line.ask(paid)
+        assert stranger.ask(paid) == first
+        assert line.exchange(terminal, terminal.purchase(house.now, card, 2_000)).approved
+
+
+def test_a_recorded_sign_off_closes_no_shop(house: House) -> None:
+    with house.line() as line, house.line() as stranger:
+        terminal, card = house.till(line), house.card()
+        off = terminal.sign_off(house.now)
+        assert decode(line.ask(off)).fields[39] == "00"
+        assert line.exchange(terminal, terminal.sign_on(house.now)).approved
+        stranger.ask(off)
+        assert line.exchange(terminal, terminal.purchase(house.now, card, 1_000)).approved

@@ -49,10 +49,12 @@ def test_the_newest_line_speaks_and_the_one_before_ends_with_its_last_terminal()
     assert old.claim("B")
     assert new.claim("A")
     assert closed == []  # it still speaks for B
+    assert (old.may_speak("A"), old.may_speak("B"), new.may_speak("B")) == (False, True, True)
     assert not old.claim("A")
     assert new.claim("B")
     assert closed == [1]
     new.end()
+    assert old.may_speak("A")
     assert old.claim("A")  # nobody newer is there
 
 
