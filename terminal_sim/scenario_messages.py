@@ -23,6 +23,9 @@ class Sent(msgspec.Struct):
     icc: str = ""
     reply: Reply | None = None
 
+    def __repr__(self) -> str:
+        return f"Sent({self.reply})"
+
 
 class Messages:
     """The messages of one scenario by name, and the making of new ones."""

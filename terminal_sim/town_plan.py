@@ -124,6 +124,9 @@ class TownPlan(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
     unknown_pan: str
 
+    def __repr__(self) -> str:
+        return f"TownPlan(seed {self.seed}, {len(self.events)} events)"
+
 
 def make_plan(seed: int, payments: int) -> TownPlan:
     """The plan of a day with about `payments` things happening. Raises ValueError on a size out of range."""

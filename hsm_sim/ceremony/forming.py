@@ -67,6 +67,9 @@ class FormedKey(msgspec.Struct, frozen=True):
     key: str
     check_value: str
 
+    def __repr__(self) -> str:
+        return f"FormedKey(check_value={self.check_value})"
+
 
 def key_under_lmk(lmk: Lmk, total: bytes, *, kind: str, key_type: str, scheme: str, usage: str) -> FormedKey:
     """The key of the components under the LMK: scheme U (TDES only) or S, a key block. Raises FormingError.

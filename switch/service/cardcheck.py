@@ -33,6 +33,9 @@ class CardKeys(msgspec.Struct, frozen=True):
     cvk: str = ""
     imk: str = ""
 
+    def __repr__(self) -> str:
+        return "CardKeys()"
+
 
 class Checked(msgspec.Struct, frozen=True):
     """What is known of a card before its wallet is looked at. `arpc` is DE55 of an approval, or empty;

@@ -10,6 +10,9 @@ from switch.settings.base import PORT_MAX, ConfigError, HostPort, Port, Section
 from switch.settings.listener import Listener
 from switch.settings.mqtt import Mqtt
 
+KeyText = Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]
+"""A key under the LMK, double-length."""
+
 
 class Database(Section):
     """Where the books live (see switch.store.engine). `size` tunes an embedded server's memory."""
@@ -59,12 +62,12 @@ class Keys(Section):
     `master_days` days.
     """
 
-    pvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
-    cvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
-    imk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$")
-    pvk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = Field(default={})
-    cvk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = Field(default={})
-    imk_by_programme: dict[str, Annotated[str, Field(pattern=r"^U[0-9A-F]{32}$")]] = Field(default={})
+    pvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$", repr=False)
+    cvk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$", repr=False)
+    imk: str = Field(default="", pattern=r"^(U[0-9A-F]{32})?$", repr=False)
+    pvk_by_programme: dict[str, KeyText] = Field(default={}, repr=False)
+    cvk_by_programme: dict[str, KeyText] = Field(default={}, repr=False)
+    imk_by_programme: dict[str, KeyText] = Field(default={}, repr=False)
     session_hours: int = Field(default=24, ge=1, le=87_600)
     grace_s: int = Field(default=900, ge=1, le=86_400)
     warn_hours: int = Field(default=2, ge=1, le=720)

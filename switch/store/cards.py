@@ -31,6 +31,9 @@ class CardAt(msgspec.Struct, frozen=True, gc=False):
     pvv: str
     form: str
 
+    def __repr__(self) -> str:
+        return f"CardAt(wallet {self.wallet_id}, card {self.card_no}, {self.state})"
+
 
 class NewCard(msgspec.Struct, frozen=True, gc=False):
     """A card to be stored, its number already sealed."""
@@ -47,6 +50,9 @@ class NewCard(msgspec.Struct, frozen=True, gc=False):
     pvki: str
     pvv: str
     form: str
+
+    def __repr__(self) -> str:
+        return f"NewCard(wallet {self.wallet_id}, {self.masked})"
 
 
 def find_members(connection: Connection, programme_no: int, member_ids: Iterable[str]) -> dict[str, MemberAt]:

@@ -93,6 +93,9 @@ class CardRef(msgspec.Struct, frozen=True, gc=False):
     pvv: str
     form: str = "card"
 
+    def __repr__(self) -> str:
+        return f"CardRef(wallet {self.wallet_id}, card {self.card_no})"
+
 
 class TerminalRow(msgspec.Struct):
     """A terminal and its keys under the LMK.
