@@ -61,6 +61,8 @@ USAGES_OF_TYPE: Final = {
     "302": ("B1",),
     "402": ("C0",),
 }
+TERMINAL_TYPES: Final = frozenset({"002", "003", "302"})
+"""Types of the keys that a terminal is given. Others do not go out under its master key."""
 
 
 class Use:

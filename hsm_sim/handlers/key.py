@@ -71,13 +71,18 @@ def a6(keys: Keys, body: bytes) -> bytes:
 
 
 def a8(keys: Keys, body: bytes) -> bytes:
-    """Key type [; ZMK/TMK flag], ZMK or TMK, key under the LMK, scheme [# header] → exported key, KCV 6H."""
+    """Key type [; ZMK/TMK flag], ZMK or TMK, key under the LMK, scheme [# header] → exported key, KCV 6H.
+
+    Under a TMK goes only what a terminal may have. (A PVK has a TPK's type, unless it is a key block.)
+    """
     fields = Body(body)
     key_type = fields.take(3)
     wrapping = _wrapping_key(keys, fields)
     text, scheme = fields.key(), fields.take(1)
     wanted = _wanted_header(fields, key_type)
     fields.end()
+    if wrapping.is_tmk and key_type not in uses.TERMINAL_TYPES:
+        raise CommandRefused("29")  # whoever has opened one terminal must not get the issuer's keys with it
     try:
         key = keys.clear(uses.any_use(key_type), text)
     except KeyRefused as refused:

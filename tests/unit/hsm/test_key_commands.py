@@ -35,6 +35,17 @@ def test_session_keys_reach_a_terminal_as_key_blocks(key_type: str, usage: str, 
     assert call(commands.check_value(key_type, made.lmk), commands.parse_check_value) == made.kcv
 
 
+@pytest.mark.parametrize("key_type", ["000", "001", "009", "109", "402"])
+@pytest.mark.parametrize("scheme", ["R", "X"])
+def test_no_issuers_key_goes_out_under_a_terminals_master_key(key_type: str, scheme: str) -> None:
+    """Whoever has opened one terminal knows its master key: with a line to the HSM that must be all."""
+    key = text(key_type, clear(15))
+    request = commands.export_key(key_type, key, under=TMK_TEXT, under_tmk=True, scheme=scheme)
+    with pytest.raises(HsmRefused) as caught:
+        call(request, commands.parse_exported_key)
+    assert caught.value.code == "29"
+
+
 def test_aes_session_keys_under_an_aes_terminal_master_key() -> None:
     for key_type, usage, mode in (("002", "P0", "B"), ("003", "M6", "C")):
         made = generate(key_type, under=TMK_AES_TEXT, under_tmk=True, scheme="S", algorithm="A1")
