@@ -11,7 +11,7 @@ from switch.domain.matching import base_of, candidates, completion_of
 from switch.domain.money import floor_rate
 from switch.domain.payment import NEXT, Kind, Outcome
 from switch.domain.reasons import REASONS
-from switch.domain.record import balances, note
+from switch.domain.record import balances, note, ref
 from switch.domain.request import Request, Stored, Terms
 from switch.domain.spend import book, choose, over_limit
 from switch.domain.wallet import Hold, Wallet
@@ -103,7 +103,7 @@ def _again(
     back = done.outcome == Outcome.RETURNED
     if back:  # the terminal may mean it to stand again, or this is a late copy: a person decides
         why = "its completion was taken back"
-    told = Detail(original={"day": done.key.local_day, "seq": done.seq}, note=why)
+    told = Detail(original=ref(done), note=why)
     outcome = Outcome.ACKNOWLEDGED if same and not back else Outcome.EXCEPTION
     return note(request, wallet, terms, business_day, outcome, told, base_seq=base.seq)
 

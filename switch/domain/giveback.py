@@ -22,7 +22,7 @@ from switch.domain.decision import (
 from switch.domain.holds import held_of, today_of
 from switch.domain.matching import match
 from switch.domain.payment import POSTED, Outcome
-from switch.domain.record import balances, decline, record, ref
+from switch.domain.record import balances, decline, note, record, ref
 from switch.domain.request import Request, Stored, Terms
 from switch.domain.wallet import LOT_KIND_NAME, LotKind, Wallet
 
@@ -115,6 +115,28 @@ def give_back(
             OriginalChange(original, returned, Outcome.RETURNED if whole else Outcome.RETURNED_PARTLY),
         ),
     )
+
+
+def reverse_purchase(
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    original: Stored,
+    credited_through: int,
+) -> Decision:
+    """Give back what stands of a purchase above the replacement amount: without one, all of it."""
+    left = original.approved - original.returned - max(request.replacement, 0)
+    if left > 0:
+        return give_back(request, wallet, terms, business_day, original, left, credited_through)
+    outcome = Outcome.EXCEPTION if left else Outcome.ACKNOWLEDGED
+    told = Detail(original=ref(original), note=over_standing(left))
+    return note(request, wallet, terms, business_day, outcome, told, original=original)
+
+
+def over_standing(left: int) -> str:
+    """What to note of a replacement amount that leaves nothing to give back (`left` won, 0 or less)."""
+    return f"the replacement is {-left} won above what stands" if left else "nothing to reverse"
 
 
 def _work_out(

@@ -6,7 +6,7 @@ counted as spent. What a 0100 stores as approved is what it held, though no entr
 
 from switch.domain.calendar import add_days
 from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, decode_detail, encode_detail
-from switch.domain.giveback import give_back
+from switch.domain.giveback import over_standing, reverse_purchase
 from switch.domain.holds import HOLDS_MAX, grown, held_of, holds_open, open_hold, shrunk, today_of
 from switch.domain.matching import base_of, base_seq, by_seq, completion_of, match
 from switch.domain.payment import Outcome
@@ -84,7 +84,7 @@ def release(
         if named.original_seq or terms.policy.reversal_after_completion != "refund":
             told = Detail(original=ref(named), note="the hold has been completed")
             return note(request, wallet, terms, business_day, Outcome.EXCEPTION, told, original=named)
-        return _take_back(request, wallet, terms, business_day, completion, credited_through)
+        return reverse_purchase(request, wallet, terms, business_day, completion, credited_through)
     hold = open_hold(wallet, base_seq(named), today_of(request, business_day))
     if hold is None:
         told = Detail(original=ref(named), note="the hold has expired")
@@ -95,27 +95,6 @@ def release(
         told = Detail(original=ref(named), note=over_standing(free))
         return note(request, wallet, terms, business_day, outcome, told, original=named)
     return give_free(request, wallet, terms, business_day, named, hold, free)
-
-
-def over_standing(free: int) -> str:
-    """What to note of a replacement amount that leaves nothing to give back (`free` won, 0 or less)."""
-    return f"the replacement is {-free} won above what stands" if free else "nothing to reverse"
-
-
-def _take_back(
-    request: Request,
-    wallet: Wallet,
-    terms: Terms,
-    business_day: int,
-    completion: Stored,
-    credited_through: int,
-) -> Decision:
-    left = completion.approved - completion.returned - max(request.replacement, 0)
-    if left <= 0:
-        outcome = Outcome.EXCEPTION if left else Outcome.ACKNOWLEDGED
-        told = Detail(original=ref(completion), note=over_standing(left))
-        return note(request, wallet, terms, business_day, outcome, told, original=completion)
-    return give_back(request, wallet, terms, business_day, completion, left, credited_through)
 
 
 def give_free(

@@ -4,11 +4,11 @@ Never declined: see the outcome. PROTOCOL cases 1 to 11, 16 and 29.
 """
 
 from switch.domain.decision import Decision, Detail, OriginalChange, UsageChange, decode_detail, encode_detail
-from switch.domain.giveback import give_back
+from switch.domain.giveback import reverse_purchase
 from switch.domain.holds import held_of, today_of
 from switch.domain.matching import by_seq, candidates
 from switch.domain.payment import Kind, Outcome
-from switch.domain.preauth import hold_again, over_standing, release
+from switch.domain.preauth import hold_again, release
 from switch.domain.record import balances, note, record, ref
 from switch.domain.request import OriginalRef, Request, Stored, Terms
 from switch.domain.wallet import Wallet
@@ -44,7 +44,7 @@ def reverse(
     if kind == Kind.PREAUTH:
         return release(request, wallet, terms, business_day, original, originals, credited_through)
     if kind == Kind.PURCHASE:
-        return _reverse_purchase(request, wallet, terms, business_day, original, credited_through)
+        return reverse_purchase(request, wallet, terms, business_day, original, credited_through)
     if request.replacement > 0:
         why = "only purchases and pre-authorisations are reversed in part"
         return _exception(request, wallet, terms, business_day, original, why)
@@ -79,23 +79,6 @@ def _exception(
 ) -> Decision:
     told = Detail(original=ref(original), note=why)
     return note(request, wallet, terms, business_day, Outcome.EXCEPTION, told, original=original)
-
-
-def _reverse_purchase(
-    request: Request,
-    wallet: Wallet,
-    terms: Terms,
-    business_day: int,
-    original: Stored,
-    credited_through: int,
-) -> Decision:
-    """Give back what stands above the replacement amount: 0 without one, so all that remains."""
-    left = original.approved - original.returned - max(request.replacement, 0)
-    if left > 0:
-        return give_back(request, wallet, terms, business_day, original, left, credited_through)
-    outcome = Outcome.EXCEPTION if left else Outcome.ACKNOWLEDGED
-    told = Detail(original=ref(original), note=over_standing(left))
-    return note(request, wallet, terms, business_day, outcome, told, original=original)
 
 
 def _reverse_topup(
