@@ -10,13 +10,14 @@ from typing import Final
 from hsm_sim.body import INVALID_INPUT, Body, CommandRefused
 from hsm_sim.crypto import dukpt_aes, dukpt_tdes, ibm3624, uses
 from hsm_sim.crypto.aes import Aes
-from hsm_sim.crypto.lmk import KeyRefused
+from hsm_sim.crypto.lmk import TEST_LMK, KeyRefused
 from hsm_sim.crypto.pinblock import PIN_DIGITS_MAX, PIN_DIGITS_MIN, BadPinBlock
 from hsm_sim.crypto.pvv import pin_verification_value
 from hsm_sim.crypto.tdes import Tdes
 from hsm_sim.handlers import blocks
 from hsm_sim.keys import Keys, says_aes
 
+DISABLED: Final = "68"
 _BAD_BLOCK: Final = b"20"
 _RIGHT: Final = b"00"
 _WRONG: Final = b"01"
@@ -93,8 +94,11 @@ def dg(keys: Keys, body: bytes) -> bytes:
     """PVK, PIN under the LMK, account 12N, PVKI 1N → PVV 4N.
 
     How a real unit encrypts a PIN under pair 02-03 is not public; as in the published examples, the form
-    here is the PIN with a zero in front. Issuing tools of the simulation use it, the switch never does.
+    here is the PIN with a zero in front. That hides nothing, and with it 10,000 questions find the PIN of any
+    PVV: so it is here for the published test LMK only, under any other the command is disabled.
     """
+    if keys.lmk is not TEST_LMK:
+        raise CommandRefused(DISABLED)
     fields = Body(body)
     pvk = keys.tdes(uses.PVK_GENERATE, fields.key_pair())
     pin = fields.digits(fields.left - 13, "14").removeprefix("0")

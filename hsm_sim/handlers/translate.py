@@ -13,12 +13,11 @@ from hsm_sim.crypto.lmk import TEST_LMK, KeyRefused
 from hsm_sim.crypto.pinblock import BadPinBlock
 from hsm_sim.crypto.tdes import Tdes
 from hsm_sim.handlers import blocks
-from hsm_sim.handlers.pin import as_second, dukpt_pin_cipher
+from hsm_sim.handlers.pin import DISABLED, as_second, dukpt_pin_cipher
 from hsm_sim.keys import Keys
 
 _BAD_BLOCK: Final = b"20"
 _NOT_ALLOWED: Final = "23"
-_DISABLED: Final = "68"
 _PIN_LENGTH_MAX: Final = "12"
 
 
@@ -62,7 +61,7 @@ def jc(keys: Keys, body: bytes) -> bytes:
     under any other the command is disabled.
     """
     if keys.lmk is not TEST_LMK:
-        raise CommandRefused(_DISABLED)
+        raise CommandRefused(DISABLED)
     fields = Body(body)
     cipher = keys.cipher(uses.TPK, fields.key())
     block, code = blocks.block_and_format(fields, aes=isinstance(cipher, Aes), formats=blocks.ANY)

@@ -196,6 +196,9 @@ def test_a_pin_goes_under_the_lmk_with_the_test_lmk_only() -> None:
     other = Keys(Lmk(pairs))
     tpk = other.lmk.encrypt("002", "U", TPK)
     assert ask(f"JC{tpk}{pin_block}01{ACCOUNT}", other) == b"68"
+    # Nor is a PVV made of a PIN in the clear: it would open every PVV of the books to a search.
+    pvk = other.lmk.encrypt("002", "U", clear(21))
+    assert ask(f"DG{pvk}01234{ACCOUNT}1", other) == b"68"
     assert TEST_LMK.check_value != other.lmk.check_value
 
 
