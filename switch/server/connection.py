@@ -4,18 +4,17 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
 import structlog
 
+from switch.server.gate import Gate
 from switch.server.tls import Identity, identity_of
 from switch.service import metrics
-from switch.service.desk import NoAnswerError
+from switch.service.desk import Desk, NoAnswerError
 from switch.service.line import Line
+from switch.settings import Listener as Settings
 from switch.wire.framing import FrameError, Framer, frame, reply_tpdu, split_tpdu
-
-if TYPE_CHECKING:
-    from switch.server.listener import Listener
 
 log = structlog.get_logger()
 
@@ -23,17 +22,35 @@ CLOSE_S: Final = 5.0
 """What was written must leave within, then the connection is cut."""
 
 
+class Port(Protocol):
+    """What a connection knows of the port that it came in by."""
+
+    settings: Settings
+    desk: Desk
+    gate: Gate
+    stopping: bool
+
+    def line(self, connection: "Connection", /) -> Line:
+        """What the desk is told of a connection."""
+
+    def admit(self, connection: "Connection") -> bool:
+        """Take a connection whose handshake is done; not any more when the switch is stopping."""
+
+    def forget(self, connection: "Connection") -> None:
+        """Count a connection out."""
+
+
 class Connection(asyncio.Protocol):
     """One terminal line. Requests are pipelined; answers go out as they come."""
 
-    def __init__(self, listener: "Listener", address: str) -> None:
-        limits = listener.settings
+    def __init__(self, port: Port, address: str) -> None:
+        limits = port.settings
         self.address = address
         self.identity: Identity | None = None
         self.made = False
-        self._listener = listener
-        self._desk = listener.desk
-        self._gate = listener.gate
+        self._port = port
+        self._desk = port.desk
+        self._gate = port.gate
         self._limits = limits
         self._in_flight_max = limits.in_flight_max
         self._inclusive, self._tpdu = limits.length_inclusive, limits.tpdu
@@ -55,8 +72,8 @@ class Connection(asyncio.Protocol):
         self.made = True
         self.last_byte_at = self._loop.time()
         self.identity = identity_of(transport.get_extra_info("ssl_object"))
-        self._line = self._listener.line(self)
-        if not self._listener.admit(self):
+        self._line = self._port.line(self)
+        if not self._port.admit(self):
             self._transport.abort()
             return
         sock = transport.get_extra_info("socket")
@@ -70,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._line is not None:
             self._line.end()
-        self._listener.forget(self)
+        self._port.forget(self)
 
     def eof_received(self) -> bool:
         """The terminal has said all that it will: it still gets the answers that are due to it.
@@ -88,7 +105,7 @@ class Connection(asyncio.Protocol):
         self.abort()  # a mere close would wait until everything is read
 
     def data_received(self, data: bytes) -> None:
-        if self._ending or self._listener.stopping:
+        if self._ending or self._port.stopping:
             return
         self.last_byte_at = now = self._loop.time()
         try:
@@ -168,7 +185,7 @@ class Connection(asyncio.Protocol):
         if self._ending:
             if not self.busy:
                 self.close()
-        elif not self._waiting and not self._reading and not self._listener.stopping:
+        elif not self._waiting and not self._reading and not self._port.stopping:
             self._read_on()
 
     def stop_reading(self) -> None:

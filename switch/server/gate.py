@@ -6,13 +6,24 @@ answer: its terminal no longer listens, and will repeat or reverse.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from switch.service import metrics
 from switch.settings import Limits
 
-if TYPE_CHECKING:
-    from switch.server.connection import Connection
+
+class Sender(Protocol):
+    """Whose message waits at the gate."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more to be answered."""
+
+    def begin(self, payload: bytes) -> None:
+        """Work on a message: its turn has come."""
+
+    def passed_over(self) -> None:
+        """A message is not worked on after all."""
 
 
 class Gate:
@@ -22,7 +33,7 @@ class Gate:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._waiting: deque[tuple[Connection, bytes, float]] = deque()
+        self._waiting: deque[tuple[Sender, bytes, float]] = deque()
         self.working = 0
 
     @property
@@ -30,13 +41,13 @@ class Gate:
         """Messages that wait for their turn."""
         return len(self._waiting)
 
-    def enter(self, connection: "Connection", payload: bytes, now: float) -> bool:
+    def enter(self, sender: Sender, payload: bytes, now: float) -> bool:
         """Begin with this message, now or in its turn; False when too many wait: it is dropped."""
         if self.working < self._limits.working_max and not self._waiting:
             self.working += 1
-            connection.begin(payload)
+            sender.begin(payload)
         elif len(self._waiting) < self._limits.waiting_max:
-            self._waiting.append((connection, payload, now))
+            self._waiting.append((sender, payload, now))
         else:
             metrics.REQUESTS_SHED.inc("full")
             return False
@@ -46,12 +57,12 @@ class Gate:
         """A message is done: the next may begin."""
         self.working -= 1
         while self._waiting and self.working < self._limits.working_max:
-            connection, payload, since = self._waiting.popleft()
+            sender, payload, since = self._waiting.popleft()
             if now - since > self._limits.waiting_s:
                 metrics.REQUESTS_SHED.inc("late")
-                connection.passed_over()
-            elif connection.gone:
-                connection.passed_over()
+                sender.passed_over()
+            elif sender.gone:
+                sender.passed_over()
             else:
                 self.working += 1
-                connection.begin(payload)
+                sender.begin(payload)
