@@ -1,10 +1,10 @@
 """The command that looks at terminals' batches."""
 
-from datetime import date
 from typing import Annotated
 
 import typer
 
+from switch.cli.options import AsJson, OfBusinessDate, read_day
 from switch.cli.output import show_json, show_table
 from switch.cli.runtime import open_books
 from switch.service.admin import NotFoundError
@@ -18,12 +18,12 @@ def batches(
         int | None,
         typer.Option("--batch", min=1, max=999_999, help="This one, with its differences; needs --terminal."),
     ] = None,
-    day: Annotated[str | None, typer.Option("--date", help="Of this business date, YYYY-MM-DD.")] = None,
+    day: OfBusinessDate = None,
     differing: Annotated[
         bool, typer.Option("--differing", help="Only those out of balance, closed or not.")
     ] = False,
     last: Annotated[int, typer.Option(min=1, max=BATCHES_MAX, help="How many, the newest.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the batches that terminals have closed, or told of and not closed. Amounts in won.
 
@@ -41,7 +41,7 @@ def batches(
             books.engine,
             days_back=books.settings.limits.local_days_back,
             terminal_id=terminal,
-            business_date=_day(day),
+            business_date=read_day(day),
             batch_no=batch_no,
             differing=differing,
             last=last,
@@ -73,15 +73,6 @@ def batches(
             for one in found
         ],
     )
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day: write it as YYYY-MM-DD") from None
 
 
 def _show_one(view: BatchView, differences: list[DifferenceView], *, as_json: bool) -> None:

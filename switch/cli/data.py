@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from switch.cli.options import AsJson
 from switch.cli.output import progress, show_json, show_table
 from switch.cli.runtime import Books, open_books, operator
 from switch.domain.programme_file import canonical_json
@@ -20,7 +21,6 @@ from switch.service.programmes import apply_programme
 from switch.service.vault import Vault
 from switch.store.reference_write import find_programmes
 
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 File = Annotated[Path, typer.Argument(help="The file to read.")]
 
 programme = typer.Typer(no_args_is_help=True, help="Programmes: their rules, as dated policy versions.")

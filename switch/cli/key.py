@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from switch.cli.options import AsJson
 from switch.cli.output import progress, show_json, show_table
 from switch.cli.runtime import EXIT_CONFIG, UnavailableError, exit_with, open_books, operator
 from switch.hsm.client import HsmClient
@@ -19,7 +20,6 @@ from switch.settings import Settings
 from switch.store import keystore
 from switch.store.keystore import KeyState, StoredKey
 
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 TerminalId = Annotated[str, typer.Argument(metavar="TERMINAL", help="The terminal's id (DE41).")]
 HSM_READY_S: Final = 5.0
 SHOWN_MAX: Final = 100_000

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from switch.cli.options import AsJson, CardNo, Member, OfBusinessDate, Programme, read_day
 from switch.cli.output import show_json, show_json_rows, show_table
 from switch.cli.runtime import open_books
 from switch.service.admin import CardAct, act_on_card
@@ -18,26 +19,10 @@ from switch.service.inspect import (
 )
 from switch.service.inspect_merchant import merchant_view
 
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
-Programme = Annotated[str, typer.Option("--programme", help="The programme's id.")]
-Member = Annotated[str, typer.Option("--member", help="The member's id.")]
-CardNo = Annotated[
-    int, typer.Option("--card-no", min=1, help="The card's number, as `wallet show` lists it.")
-]
-
 wallet = typer.Typer(no_args_is_help=True, help="Wallets of members.")
 payment = typer.Typer(no_args_is_help=True, help="Payments as they were answered.")
 merchant = typer.Typer(no_args_is_help=True, help="Merchants.")
 card = typer.Typer(no_args_is_help=True, help="Cards: block, unblock, report lost or stolen.")
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day: write it as YYYY-MM-DD") from None
 
 
 @wallet.command("show")
@@ -148,7 +133,7 @@ def payments(
                     programme_id=programme,
                     member_id=member,
                     terminal_id=terminal,
-                    local_day=_day(day),
+                    local_day=read_day(day),
                 )
             )
             return
@@ -157,7 +142,7 @@ def payments(
             programme_id=programme,
             member_id=member,
             terminal_id=terminal,
-            local_day=_day(day),
+            local_day=read_day(day),
             last=last,
         )
     if as_json:
@@ -180,7 +165,7 @@ def exceptions(
     Example:  dure-switch payment exceptions --date 2026-11-20
     """
     with open_books(context) as books:
-        found = exception_list(books.engine, _day(day) or date.min, programme_id=programme, last=last)
+        found = exception_list(books.engine, read_day(day) or date.min, programme_id=programme, last=last)
     if as_json:
         show_json(found)
         return
@@ -228,7 +213,7 @@ def entries(
     context: typer.Context,
     programme: Programme,
     member: Member,
-    day: Annotated[str | None, typer.Option("--date", help="Of this business date, YYYY-MM-DD.")] = None,
+    day: OfBusinessDate = None,
     as_json: AsJson = False,
 ) -> None:
     """List the entries of a member's wallet in the order booked.
@@ -238,7 +223,7 @@ def entries(
         dure-switch entries --programme seoro --member M-0001
     """
     with open_books(context) as books:
-        found = entry_list(books.engine, programme, member, _day(day))
+        found = entry_list(books.engine, programme, member, read_day(day))
     if as_json:
         show_json(found)
         return

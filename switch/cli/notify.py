@@ -5,15 +5,10 @@ from typing import Annotated
 
 import typer
 
+from switch.cli.options import AsJson, CardNo, Member, Programme
 from switch.cli.output import show_json, show_table
 from switch.cli.runtime import UnavailableError, open_books
 
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
-Programme = Annotated[str, typer.Option("--programme", help="The programme's id.")]
-Member = Annotated[str, typer.Option("--member", help="The member's id.")]
-CardNo = Annotated[
-    int, typer.Option("--card-no", min=1, help="The card's number, as `wallet show` lists it.")
-]
 Terminals = Annotated[list[str], typer.Argument(metavar="TERMINAL…", help="Terminal ids (DE41).")]
 
 hotlist = typer.Typer(no_args_is_help=True, help="The hot list: cards that terminals refuse off line too.")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from switch.cli.options import AsJson
 from switch.cli.output import show_json, show_table
 from switch.cli.runtime import EXIT_PROOF, UnavailableError, exit_with, open_books, opened_engine, settings_of
 from switch.clock import parse_instant, set_simulated
@@ -12,8 +13,6 @@ from switch.service import vault as vaults
 from switch.service.admin import RefusedError, is_simulation
 from switch.settings import ConfigError, effective
 from switch.store.engine import stop_embedded
-
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 
 clock = typer.Typer(no_args_is_help=True, help="The simulated clock of a simulation.")
 
