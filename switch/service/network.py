@@ -126,7 +126,11 @@ class NetworkDesk:
             waits = terminal.tpk and terminal.tak and not terminal.keys_seen
             offer = self._lately.get(terminal.terminal_id)
             if waits and offer is not None and offer.still(terminal, now):
-                return offer.private
+                fresh = await self._lookup.terminal(terminal.terminal_id)
+                # Another process may have seen this set in use, or have given another one since.
+                if fresh is not None and fresh.active and not fresh.keys_seen and offer.still(fresh, now):
+                    return offer.private
+                self._lately.pop(terminal.terminal_id, None)
             if waits and terminal.keys_until is not None and terminal.keys_until > now:
                 private = await self._again(terminal, terminal.tpk or "", terminal.tak or "", now)
             else:
