@@ -105,32 +105,52 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "usage_equals_payments",
-        "a wallet's month counts the payments of that month",
+        "a wallet's month and day count the payments of that month and day",
         """
         WITH used AS (
-            SELECT bucket, wallet_id, usage_month AS month, sum(basis)::bigint AS basis FROM payment
-            GROUP BY 1, 2, 3),
+            SELECT bucket, wallet_id, usage_month AS month, sum(basis)::bigint AS basis,
+                   coalesce(sum(approved - returned) FILTER (WHERE kind = 1), 0)::bigint AS spent,
+                   coalesce(sum(approved - returned) FILTER (WHERE kind = 3), 0)::bigint AS topup
+            FROM payment GROUP BY 1, 2, 3),
+        of_day AS (
+            SELECT bucket, wallet_id, to_char(local_day, 'YYYYMMDD')::int AS day,
+                   sum(approved - returned)::bigint AS spent
+            FROM payment WHERE kind = 1 GROUP BY 1, 2, 3),
         kept AS (
-            SELECT bucket, wallet_id, month, month_basis AS basis FROM wallet WHERE month > 0
-            UNION ALL SELECT bucket, wallet_id, month, basis FROM usage_month)
-        SELECT count(*), count(*) FILTER (WHERE coalesce(k.basis, 0) <> coalesce(u.basis, 0)),
-               (array_agg(format('wallet %s month %s counts %s, payments say %s',
-                                 coalesce(k.wallet_id, u.wallet_id), coalesce(k.month, u.month),
-                                 k.basis, u.basis))
-                FILTER (WHERE coalesce(k.basis, 0) <> coalesce(u.basis, 0)))[1:5]
-        FROM kept k FULL JOIN used u
-          ON u.bucket = k.bucket AND u.wallet_id = k.wallet_id AND u.month = k.month""",
+            SELECT bucket, wallet_id, month, month_basis AS basis, month_spent AS spent, month_topup AS topup
+            FROM wallet WHERE month > 0
+            UNION ALL SELECT bucket, wallet_id, month, basis, spent, topup FROM usage_month),
+        judged AS (
+            SELECT wallet_id, month AS period, ARRAY[k.basis, k.spent, k.topup] AS counted,
+                   ARRAY[u.basis, u.spent, u.topup] AS said,
+                   (coalesce(k.basis, 0), coalesce(k.spent, 0), coalesce(k.topup, 0))
+                   <> (coalesce(u.basis, 0), coalesce(u.spent, 0), coalesce(u.topup, 0)) AS broken
+            FROM kept k FULL JOIN used u USING (bucket, wallet_id, month)
+            UNION ALL
+            SELECT wallet_id, w.day, ARRAY[w.day_spent], ARRAY[d.spent], w.day_spent <> coalesce(d.spent, 0)
+            FROM wallet w LEFT JOIN of_day d USING (bucket, wallet_id, day) WHERE w.day > 0)
+        SELECT count(*), count(*) FILTER (WHERE broken),
+               (array_agg(format('wallet %s in %s counts %s, payments say %s',
+                                 wallet_id, period, counted, said)) FILTER (WHERE broken))[1:5]
+        FROM judged""",
     ),
     (
         "returns_equal_payments",
-        "what is marked as returned has come back by refunds and reversals",
+        "what is marked as returned has come back by refunds, voids and reversals that stand",
         """
-        SELECT count(*), count(*) FILTER (WHERE returned > approved OR (outcome = 4) <> (returned = approved)
-                                          OR (outcome = 3) <> (returned > 0 AND returned < approved)),
-               (array_agg(format('wallet %s posting %s', wallet_id, seq))
-                FILTER (WHERE returned > approved OR (outcome = 4) <> (returned = approved)
-                        OR (outcome = 3) <> (returned > 0 AND returned < approved)))[1:5]
-        FROM payment WHERE outcome IN (1, 3, 4) AND approved > 0""",
+        WITH back AS (
+            SELECT bucket, wallet_id, original_seq AS seq, sum(approved - returned)::bigint AS won
+            FROM payment WHERE kind IN (2, 5, 7) AND original_seq > 0 GROUP BY 1, 2, 3),
+        judged AS (
+            SELECT p.wallet_id, p.seq,
+                   p.returned > p.approved OR (p.outcome = 4) <> (p.returned = p.approved)
+                   OR (p.outcome = 3) <> (p.returned > 0 AND p.returned < p.approved)
+                   OR p.kind <> 6 AND p.returned <> coalesce(b.won, 0) AS broken
+            FROM payment p LEFT JOIN back b USING (bucket, wallet_id, seq)
+            WHERE p.outcome IN (1, 3, 4) AND p.approved > 0)
+        SELECT count(*), count(*) FILTER (WHERE broken),
+               (array_agg(format('wallet %s posting %s', wallet_id, seq)) FILTER (WHERE broken))[1:5]
+        FROM judged""",
     ),
     (
         "holds_within_lots",
@@ -139,14 +159,15 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
         WITH parts AS (
             SELECT h.bucket, h.wallet_id, h.seq, h.won AS total, (use ->> 0)::int AS lot_no,
                    (use ->> 2)::bigint AS won
-            FROM hold h CROSS JOIN LATERAL jsonb_array_elements(h.uses::jsonb) AS use),
+            FROM hold h LEFT JOIN LATERAL jsonb_array_elements(h.uses::jsonb) AS use ON true),
         by_lot AS (
             SELECT wallet_id, held > coalesce(balance, 0) AS broken,
                    format('wallet %s lot %s: %s held of %s', wallet_id, lot_no, held, balance) AS why
-            FROM (SELECT bucket, wallet_id, lot_no, sum(won)::bigint AS held FROM parts GROUP BY 1, 2, 3) p
+            FROM (SELECT bucket, wallet_id, lot_no, sum(won)::bigint AS held FROM parts
+                  WHERE lot_no IS NOT NULL GROUP BY 1, 2, 3) p
             LEFT JOIN lot USING (bucket, wallet_id, lot_no)),
         by_hold AS (
-            SELECT wallet_id, total <> sum(won) AS broken,
+            SELECT wallet_id, sum(won) IS DISTINCT FROM total OR min(won) <= 0 AS broken,
                    format('wallet %s hold %s: %s, its lots say %s', wallet_id, seq, total, sum(won))
             FROM parts GROUP BY bucket, wallet_id, seq, total),
         judged AS (SELECT * FROM by_lot UNION ALL SELECT * FROM by_hold)
@@ -167,21 +188,34 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "holds_equal_preauthorisations",
-        "every hold is what its open pre-authorisation and the increments to it still hold",
+        "every open pre-authorisation has its hold, which is what it and the increments to it still hold",
         """
         WITH asked AS (
-            SELECT h.wallet_id, h.seq, h.won, bool_or(p.seq = h.seq) AS known,
-                   bool_or(p.outcome NOT IN (1, 3, 4)) AS closed,
-                   sum(p.approved - p.returned)::bigint AS standing
-            FROM hold h LEFT JOIN payment p
-              ON p.bucket = h.bucket AND p.wallet_id = h.wallet_id AND p.kind = 6 AND p.outcome <> 2
-             AND p.local_day BETWEEN h.local_day - 1 AND h.local_day + 92
-             AND (p.seq = h.seq OR p.original_seq = h.seq)
-            GROUP BY h.bucket, h.wallet_id, h.seq, h.won)
-        SELECT count(*), count(*) FILTER (WHERE known IS NOT TRUE OR closed OR won <> standing),
+            SELECT bucket, wallet_id, coalesce(nullif(original_seq, 0), seq) AS seq,
+                   sum(approved - returned)::bigint AS standing, bool_or(outcome = 7) AS closed,
+                   min((detail::jsonb ->> 'expires')::int) AS expires
+            FROM payment WHERE kind = 6 AND approved > 0 GROUP BY 1, 2, 3),
+        completed AS (
+            SELECT DISTINCT bucket, wallet_id, original_seq AS seq
+            FROM payment WHERE kind = 1 AND original_seq > 0 AND approved > 0),
+        seen AS (
+            SELECT bucket, wallet_id, to_char(max(greatest(local_day, business_date)), 'YYYYMMDD')::int AS day
+            FROM payment JOIN (SELECT DISTINCT bucket, wallet_id FROM asked) a USING (bucket, wallet_id)
+            GROUP BY 1, 2),
+        judged AS (
+            SELECT wallet_id, seq, h.won, a.standing,
+                   CASE WHEN h.won IS NULL
+                        THEN a.standing > 0 AND NOT a.closed AND c.seq IS NULL AND a.expires >= s.day
+                        ELSE a.standing IS DISTINCT FROM h.won OR a.closed OR c.seq IS NOT NULL
+                             OR a.expires IS DISTINCT FROM h.expires END AS broken
+            FROM asked a FULL JOIN hold h USING (bucket, wallet_id, seq)
+            LEFT JOIN completed c USING (bucket, wallet_id, seq)
+            LEFT JOIN seen s USING (bucket, wallet_id)
+            WHERE h.won IS NOT NULL OR a.standing > 0)
+        SELECT count(*), count(*) FILTER (WHERE broken),
                (array_agg(format('wallet %s hold %s: %s, asked for %s', wallet_id, seq, won, standing))
-                FILTER (WHERE known IS NOT TRUE OR closed OR won <> standing))[1:5]
-        FROM asked""",
+                FILTER (WHERE broken))[1:5]
+        FROM judged""",
     ),
 )
 
