@@ -6,7 +6,7 @@ goods were handed over.
 """
 
 from switch.domain.decision import Decision, Detail, OriginalChange
-from switch.domain.holds import closed, head, held_of, open_hold, today_of
+from switch.domain.holds import closed, head, held_of, open_hold
 from switch.domain.matching import base_of, candidates, completion_of
 from switch.domain.money import floor_rate
 from switch.domain.payment import NEXT, Kind, Outcome
@@ -21,7 +21,7 @@ _REVERSED_BEFORE = REASONS["reversed_before"].number
 
 def offline(request: Request, wallet: Wallet, terms: Terms, business_day: int, fault: str | None) -> Decision:
     """A purchase made without asking. `fault` is why the card or merchant would have been refused."""
-    today, day = today_of(request, business_day), request.key.local_day
+    today, day = business_day, request.key.local_day
     held = held_of(wallet, today)
     spent, missing, barred, rules = choose(wallet, terms, day, request.amount, held)
     over = over_limit(wallet, terms, day, request.amount, today)
@@ -58,7 +58,7 @@ def complete(
     base = base_of(named, originals) if named is not None else None
     if base is not None and (done := completion_of(base.seq, originals)) is not None:
         return _again(request, wallet, terms, business_day, base, done)
-    today = today_of(request, business_day)
+    today = business_day
     hold = open_hold(wallet, base.seq, today) if base is not None else None
     if hold is not None and base is not None and base.merchant_no != request.merchant_no:
         hold = None  # the terminal has moved to another merchant: its money is not held here
@@ -132,7 +132,7 @@ def _settle(
         decision = note(request, wallet, terms, business_day, Outcome.EXCEPTION, told, base_seq=seq)
         decision.holds = holds
         return decision
-    held = held_of(wallet, today_of(request, business_day), holds)
+    held = held_of(wallet, business_day, holds)
     return book(
         request,
         wallet,

@@ -9,7 +9,7 @@ from switch.domain.calendar import add_months
 from switch.domain.cardcheck import check_card, tapped
 from switch.domain.decision import Decision, Detail, UsageChange, decode_detail, encode_detail
 from switch.domain.giveback import refund
-from switch.domain.holds import expired, held_of, today_of
+from switch.domain.holds import expired, held_of
 from switch.domain.matching import TAKES_BACK
 from switch.domain.money import WON_MAX
 from switch.domain.payment import Kind, Outcome
@@ -66,7 +66,7 @@ def decide(
             card = _tap(request, wallet, decision, card)
         decision.card = card
     if wallet.held:
-        decision.holds += expired(wallet, today_of(request, business_day), decision.holds)
+        decision.holds += expired(wallet, business_day, decision.holds)
     return decision
 
 
@@ -143,7 +143,7 @@ def _untap(wallet: Wallet, decision: Decision) -> Card | None:
 
 
 def _inquiry(request: Request, wallet: Wallet, terms: Terms, business_day: int) -> Decision:
-    held = held_of(wallet, today_of(request, business_day))
+    held = held_of(wallet, business_day)
     after = balances(wallet, terms, request.key.local_day, held=held)
     return Decision(record(request, wallet, terms, business_day, Outcome.APPROVED, "approved", after=after))
 
@@ -152,7 +152,7 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int) ->
     """Each top-up is a purchase lot of its own, with its own refund right."""
     day, amount = request.key.local_day, request.amount
     limits = terms.policy.limits
-    ledger, free = balances(wallet, terms, day, held=held_of(wallet, today_of(request, business_day)))
+    ledger, free = balances(wallet, terms, day, held=held_of(wallet, business_day))
     for reason, limit, used in (
         ("over_topup_limit", limits.topup_month_max, wallet.usage_of(day // 100).topup),
         # Without a limit of the policy's own, DE54 is one: a balance has twelve digits.

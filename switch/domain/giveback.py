@@ -19,7 +19,7 @@ from switch.domain.decision import (
     decode_detail,
     encode_detail,
 )
-from switch.domain.holds import held_of, today_of
+from switch.domain.holds import held_of
 from switch.domain.matching import match
 from switch.domain.payment import POSTED, Outcome
 from switch.domain.record import balances, decline, note, record, ref
@@ -71,7 +71,7 @@ def give_back(
     credited_through: int,
 ) -> Decision:
     """Return `amount` won (0 < amount ≤ what is left) of a purchase."""
-    today = today_of(request, business_day)
+    today = business_day
     held = held_of(wallet, today)
     back = _work_out(wallet, terms, original, amount, today, credited_through, held or {})
     returned = original.returned + amount

@@ -1,15 +1,14 @@
 """Holds: what open pre-authorisations keep of a wallet's lots.
 
 A hold moves no money: it names lots and won that nothing but its own completion may spend. Everything that
-spends or takes asks here first. A hold counts until its last valid day; the day asked about is the later of
-the message's own and the business date, so that a late message frees nothing early and holds nothing long.
+spends or takes asks here first. A hold counts until its last valid day, by the business date and never by a
+message's own date: one that is dated tomorrow frees nothing early.
 """
 
 from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from switch.domain.request import Request
 from switch.domain.wallet import Hold, Wallet
 
 Uses = tuple[tuple[int, int, int], ...]
@@ -17,11 +16,6 @@ Uses = tuple[tuple[int, int, int], ...]
 
 HOLDS_MAX = 100
 """Open holds of one wallet: every payment of it reads them all, so holds of one won may not pile up."""
-
-
-def today_of(request: Request, business_day: int) -> int:
-    """The day (yyyymmdd) on which a message acts: a reversal carries the day of its original."""
-    return max(request.key.local_day, business_day)
 
 
 def held_of(wallet: Wallet, today: int, changed: Iterable[Hold] = (), but: int = 0) -> dict[int, int] | None:

@@ -7,7 +7,7 @@ counted as spent. What a 0100 stores as approved is what it held, though no entr
 from switch.domain.calendar import add_days
 from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, decode_detail, encode_detail
 from switch.domain.giveback import over_standing, reverse_purchase
-from switch.domain.holds import HOLDS_MAX, grown, held_of, holds_open, open_hold, shrunk, today_of
+from switch.domain.holds import HOLDS_MAX, grown, held_of, holds_open, open_hold, shrunk
 from switch.domain.matching import base_of, base_seq, by_seq, completion_of, match
 from switch.domain.payment import Outcome
 from switch.domain.record import balances, decline, note, record, ref
@@ -20,7 +20,7 @@ def preauthorise(
     request: Request, wallet: Wallet, terms: Terms, business_day: int, originals: list[Stored]
 ) -> Decision:
     """Hold money, or with an original add to what it holds. The hold's last day stays the first 0100's."""
-    today = today_of(request, business_day)
+    today = business_day
     base: Stored | None = None
     hold: Hold | None = None
     if request.original is not None:
@@ -85,7 +85,7 @@ def release(
             told = Detail(original=ref(named), note="the hold has been completed")
             return note(request, wallet, terms, business_day, Outcome.EXCEPTION, told, original=named)
         return reverse_purchase(request, wallet, terms, business_day, completion, credited_through)
-    hold = open_hold(wallet, base_seq(named), today_of(request, business_day))
+    hold = open_hold(wallet, base_seq(named), business_day)
     if hold is None:
         told = Detail(original=ref(named), note="the hold has expired")
         return note(request, wallet, terms, business_day, Outcome.ACKNOWLEDGED, told, original=named)
@@ -107,7 +107,7 @@ def give_free(
     won: int,
 ) -> Decision:
     """Free the last `won` of a hold for a reversal or a void: no money moves, so nothing is approved."""
-    today = today_of(request, business_day)
+    today = business_day
     after, freed = shrunk(hold, won)
     returned = named.returned + won
     detail = Detail(
@@ -137,7 +137,7 @@ def hold_again(
     originals: list[Stored],
 ) -> Decision:
     """Reverse the void of a 0100: its money is held again, if it is still there and the time not over."""
-    today = today_of(request, business_day)
+    today = business_day
     named = by_seq(void.original_seq, originals)
     done = decode_detail(void.detail)
     base = None if named is None else base_of(named, originals)

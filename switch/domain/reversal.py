@@ -5,7 +5,7 @@ Never declined: see the outcome. PROTOCOL cases 1 to 11, 16 and 29.
 
 from switch.domain.decision import Decision, Detail, OriginalChange, UsageChange, decode_detail, encode_detail
 from switch.domain.giveback import reverse_purchase
-from switch.domain.holds import held_of, today_of
+from switch.domain.holds import held_of
 from switch.domain.matching import by_seq, candidates
 from switch.domain.payment import Kind, Outcome
 from switch.domain.preauth import hold_again, release
@@ -61,9 +61,13 @@ def _unmatched(request: Request, wallet: Wallet, terms: Terms, business_day: int
     if found:
         told = Detail(named=named, note=f"{found} payments fit what the reversal names")
         return note(request, wallet, terms, business_day, Outcome.EXCEPTION, told)
-    # The original may still be on its way: it is refused when it comes.
-    told = Detail(named=named, note="no payment fits what the reversal names")
-    decision = note(request, wallet, terms, business_day, Outcome.ACKNOWLEDGED, told)
+    # The original may still be on its way: it is refused when it comes. What the terminal holds to stand of
+    # it (DE95) is then owed to nobody, so a person must look.
+    why, outcome = "no payment fits what the reversal names", Outcome.ACKNOWLEDGED
+    if request.replacement > 0:
+        why, outcome = f"{why}, which leaves {request.replacement} won standing", Outcome.EXCEPTION
+    told = Detail(named=named, note=why)
+    decision = note(request, wallet, terms, business_day, outcome, told)
     decision.tombstone = _stone(ref_to)
     return decision
 
@@ -86,7 +90,7 @@ def _reverse_topup(
 ) -> Decision:
     lot = wallet.lots[decode_detail(original.detail).lot_no]
     amount = original.approved
-    held = held_of(wallet, today_of(request, business_day))
+    held = held_of(wallet, business_day)
     free = lot.balance - (held or {}).get(lot.lot_no, 0)
     if free < amount:
         why = f"{amount - free} won of the top-up have been spent or are held"
@@ -99,7 +103,7 @@ def _reverse_topup(
         Outcome.APPROVED,
         "approved",
         approved=amount,
-        after=balances(wallet, terms, today_of(request, business_day), ((lot.lot_no, -amount),), held),
+        after=balances(wallet, terms, business_day, ((lot.lot_no, -amount),), held),
         original=original,
         detail=encode_detail(Detail(original=ref(original), returned=(0, amount), lot_no=lot.lot_no)),
     )
@@ -133,7 +137,7 @@ def _reverse_refund(
     changes: dict[int, int] = {}
     for lot_no, _, won in (*done.restored, *given_back):
         changes[lot_no] = changes.get(lot_no, 0) - won
-    held = held_of(wallet, today_of(request, business_day))
+    held = held_of(wallet, business_day)
     kept = held or {}
     if any(wallet.lots[no].balance - kept.get(no, 0) + change < 0 for no, change in changes.items()):
         why = "the refunded money has been spent or is held"
@@ -156,7 +160,7 @@ def _reverse_refund(
         Outcome.APPROVED,
         "approved",
         approved=amount,
-        after=balances(wallet, terms, today_of(request, business_day), tuple(changes.items()), held),
+        after=balances(wallet, terms, business_day, tuple(changes.items()), held),
         basis=-original.basis,
         usage_before=original.usage_before,
         cashback=-original.cashback,

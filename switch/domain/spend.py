@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from switch.domain.cashback import NOTHING, rate
 from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, UsageChange, encode_detail
-from switch.domain.holds import held_in, held_of, today_of
+from switch.domain.holds import held_in, held_of
 from switch.domain.payment import Outcome
 from switch.domain.record import balances, decline, record, ref
 from switch.domain.request import Entry, PinCheck, Request, Stored, Terms
@@ -50,7 +50,7 @@ def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int) 
 
     A terminal that takes partial approvals gets what may be spent here where it does not suffice.
     """
-    held = held_of(wallet, today_of(request, business_day)) if wallet.held else None
+    held = held_of(wallet, business_day) if wallet.held else None
     spent, missing, refused = afford(request, wallet, terms, business_day, held)
     if refused is not None:
         return decline(request, wallet, terms, business_day, refused[0], detail=refused[1])
@@ -79,7 +79,7 @@ def afford(
     if short and (barred >= short or rules):
         return (), 0, ("merchant_restricted", Detail(rules=tuple(rules), short=short))
     asked = amount - (missing - short)
-    over = over_limit(wallet, terms, day, asked, today_of(request, business_day), standing)
+    over = over_limit(wallet, terms, day, asked, business_day, standing)
     if over is not None:
         return (), 0, over
     if short:

@@ -2,7 +2,7 @@
 
 from switch.domain.decision import Decision
 from switch.domain.giveback import give_back
-from switch.domain.holds import open_hold, today_of
+from switch.domain.holds import open_hold
 from switch.domain.matching import base_seq, match
 from switch.domain.payment import POSTED, Kind, Outcome
 from switch.domain.preauth import give_free
@@ -30,7 +30,7 @@ def void(
         return decline(request, wallet, terms, business_day, refused or "original_not_found")
     if original.key.kind == Kind.PURCHASE:
         return give_back(request, wallet, terms, business_day, original, original.approved, credited_through)
-    hold = open_hold(wallet, base_seq(original), today_of(request, business_day))
+    hold = open_hold(wallet, base_seq(original), business_day)
     if hold is None:
         return decline(request, wallet, terms, business_day, "hold_closed")
     return give_free(request, wallet, terms, business_day, original, hold, original.approved)

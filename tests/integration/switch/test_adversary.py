@@ -129,3 +129,59 @@ def test_a_recorded_sign_off_closes_no_shop(house: House) -> None:
         assert line.exchange(terminal, terminal.sign_on(house.now)).approved
         stranger.ask(off)
         assert line.exchange(terminal, terminal.purchase(house.now, card, 1_000)).approved
+
+
+def test_nobody_moves_money_of_a_payment_that_is_not_his(house: House) -> None:
+    """Another terminal of the shop, another shop, another member's card: each names a payment and a hold that
+    exist, and none of them is theirs."""
+    card, other_card = house.card(), house.card()
+    with house.line() as line:
+        terminal = house.till(line)
+        neighbour = house.ready(line, house.till(extra=1))
+        stranger = house.till(line)
+        for thief in (neighbour, stranger):
+            for _ in range(20):  # so that no number of theirs is one of the terminal's
+                thief.inquiry(house.now, card)
+        paid, held = (
+            terminal.purchase(house.now, card, 10_000),
+            payment(terminal, house.now, "0100", card, 5_000),
+        )
+        for payload in (paid, held):
+            assert line.exchange(terminal, payload).approved
+        for thief, pan in ((neighbour, card), (stranger, card), (terminal, other_card)):
+            for code, won, of in (
+                ("200000", 10_000, paid),
+                ("020000", 10_000, paid),
+                ("020000", 5_000, held),
+            ):
+                asked = payment(thief, house.now, "0200", pan, won, code=code, original=of)
+                assert line.exchange(thief, asked).code == "25"
+            more = payment(thief, house.now, "0100", pan, 1_000, original=held)
+            assert line.exchange(thief, more).code == "25"
+            fields = decode(reversal(terminal, house.now, paid)).fields
+            shop = {2: pan, 41: thief.terminal_id, 42: decode(more).fields[42]}
+            for replacement in ({}, {95: f"{1:012d}" + "0" * 30}):
+                taken = thief.seal(
+                    "0420", {**fields, **shop, **replacement, 11: f"{900_000 + len(replacement)}"}
+                )
+                assert line.exchange(thief, taken).code == "00"  # taken note of
+        assert house.balance(card) == WON - 10_000
+        assert house.balance(other_card) == WON
+        # The hold stands all the same: exactly what is free can be spent, and not a won more.
+        free = WON - 15_000
+        assert line.exchange(terminal, terminal.purchase(house.now, card, free + 1)).code == "51"
+        assert line.exchange(terminal, terminal.purchase(house.now, card, free)).approved
+
+
+def test_a_message_dated_tomorrow_ends_no_hold(house: House) -> None:
+    card = house.card()
+    with house.line() as line:
+        terminal, other = house.till(line), house.till(line)
+        held = payment(terminal, house.now, "0100", card, WON)
+        assert line.exchange(terminal, held).approved
+        with house.at("2026-11-25T12:00:00+09:00"):  # its last day
+            early = payment(other, house.now, "0200", card, 1_000, f13="1126")
+            assert line.exchange(other, early).code == "51"
+            done = payment(terminal, house.now, "0220", card, WON, original=held)
+            assert line.exchange(terminal, done).code == "00"
+        assert house.balance(card) == 0
