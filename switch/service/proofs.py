@@ -199,7 +199,7 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
             SELECT DISTINCT bucket, wallet_id, original_seq AS seq
             FROM payment WHERE kind = 1 AND original_seq > 0 AND approved > 0),
         seen AS (
-            SELECT bucket, wallet_id, to_char(max(greatest(local_day, business_date)), 'YYYYMMDD')::int AS day
+            SELECT bucket, wallet_id, to_char(max(business_date), 'YYYYMMDD')::int AS day
             FROM payment JOIN (SELECT DISTINCT bucket, wallet_id FROM asked) a USING (bucket, wallet_id)
             GROUP BY 1, 2),
         judged AS (
