@@ -1,4 +1,4 @@
-"""A partial reversal (DE95) that comes before its original: part of the sale stands, and nobody may lose it."""
+"""A partial reversal (DE95) before its original: part of the sale stands, and nobody may lose it."""
 
 from switch.domain.payment import Kind, Outcome
 from switch.domain.request import OriginalRef
