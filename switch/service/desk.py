@@ -42,7 +42,6 @@ log = structlog.get_logger()
 
 PENDING_S = 10.0
 """How long the close of a batch waits for the messages of its terminal that are being worked on."""
-_PENDING_LOOK_S = 0.01
 
 # Answers that leave the terminal no wiser than silence: without a MAC they do no harm.
 _NOTHING_TOLD = frozenset({REASONS["books_unavailable"].code, REASONS["malfunction"].code})
@@ -93,6 +92,7 @@ class Desk:
         self._keys_of = keys_of
         self._now = now
         self._open: dict[str, int] = {}
+        self._quiet: dict[str, asyncio.Event] = {}  # closes that wait until a terminal has nothing open
 
     async def answer(self, payload: bytes, line: Line) -> bytes:
         """The answer's payload. Raises NoAnswerError, and nothing else."""
@@ -111,7 +111,12 @@ class Desk:
         except (LookupUnavailableError, BooksUnavailableError):
             return _plain(message, "books_unavailable", line)
         except HsmRefused as error:
-            log.error("no answer could be worked out", error=type(error).__name__, mti=message.mti)
+            log.error(
+                "no answer could be worked out",
+                error=str(error),
+                mti=message.mti,
+                terminal=request.terminal_id,
+            )
             return _plain(message, "malfunction", line)
 
     async def _answer(self, payload: bytes, message: Message, request: Request, line: Line) -> bytes:
@@ -179,12 +184,13 @@ class Desk:
         """The close of a terminal's batch waits for what that terminal has under way (bounded)."""
         if isinstance(request, BatchDetail):
             return await self._closing.detail(message, request, terminal)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + PENDING_S
-        while terminal.terminal_id in self._open:
-            if loop.time() > deadline:
-                return reply_fields(message, code=REASONS["books_unavailable"].code)
-            await asyncio.sleep(_PENDING_LOOK_S)
+        name, deadline = terminal.terminal_id, asyncio.get_running_loop().time() + PENDING_S
+        try:
+            async with asyncio.timeout_at(deadline):
+                while name in self._open:
+                    await self._quiet.setdefault(name, asyncio.Event()).wait()
+        except TimeoutError:
+            return reply_fields(message, code=REASONS["books_unavailable"].code)
         return await self._closing.close(message, request, terminal)
 
     async def _counted(
@@ -202,6 +208,8 @@ class Desk:
                 under_way[terminal_id] = left
             else:
                 del under_way[terminal_id]
+                if self._quiet and (quiet := self._quiet.pop(terminal_id, None)) is not None:
+                    quiet.set()
 
     async def _financial(
         self, message: Message, request: Payment | Reversal, session: Session, line: Line
