@@ -6,15 +6,17 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import prometheus_client
 import psycopg
 import structlog
 import uvloop
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from switch.clock import open_clock
+from switch.clock import Clock, open_clock
 from switch.hardening import forbid_core_dumps
 from switch.hsm.client import HsmClient
 from switch.log import configure_logging
@@ -35,12 +37,12 @@ from switch.service.network import NetworkDesk
 from switch.service.probing import Probing
 from switch.service.recent import Recent
 from switch.service.vault import VaultKeeper
-from switch.settings import ConfigError, Settings
+from switch.settings import ConfigError, Hsm, Keys, Settings
 from switch.store.batches import BatchBooks
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, conninfo, open_engine
 from switch.store.lookup import Lookup
 from switch.store.migrate import missing_revisions
-from switch.store.reference import load_reference
+from switch.store.reference import Reference, load_reference
 
 log = structlog.get_logger()
 
@@ -56,61 +58,24 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    url = settings.database_url()
-    engine = await asyncio.to_thread(open_engine, url, role=APP_ROLE, size=settings.database.size)
-    try:
-        missing = await asyncio.to_thread(missing_revisions, engine)
-        if missing:
-            raise ConfigError(
-                "the database is not at this program's version: run `dure-switch init` or `migrate`"
-            )
-        reference = await asyncio.to_thread(load_reference, engine)
-    except OperationalError as error:
-        raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
+    engine, reference = await _open_books(settings)
     clock = open_clock(settings.clock.mode, settings.clock.file, simulation=reference.simulation)
     holder = ReferenceHolder(engine, reference)
     keeper = VaultKeeper(Path(settings.vault.key_file))
     address = conninfo(engine.url)
-    hsm = HsmClient(
-        settings.hsm.host,
-        settings.hsm.port,
-        standby=settings.hsm.standby_addresses(),
-        timeout_s=settings.hsm.timeout_s,
-        in_flight_max=settings.hsm.in_flight_max,
-        connections=settings.hsm.connections,
-        observe=_observe_hsm,
-    )
+    hsm = _hsm(settings.hsm)
     await hsm.start()
     show_hsm(hsm)
     lookup = Lookup(address)
     batches = BatchBooks(address)
     marks = KeyMarks(lookup)
     directory = Directory(lookup, keeper, lambda: holder.current.epoch)
-    authorizer = Authorizer(
-        address,
-        holder,
-        clock.now,
-        lanes=settings.lanes.count,
-        limits=Limits(
-            batch_max=settings.lanes.batch_max,
-            queue_max=settings.lanes.queue_max,
-            pin_tries_max=settings.limits.pin_tries_max,
-            cvv_tries_max=settings.limits.cvv_tries_max,
-        ),
-    )
+    authorizer = _authorizer(settings, address, holder, clock)
     try:
         await authorizer.start()
     except psycopg.Error as error:
         raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
-
-    def keys_of(programme_no: int) -> CardKeys:
-        name, keys = holder.current.programmes[programme_no].programme_id, settings.keys
-        return CardKeys(
-            keys.pvk_by_programme.get(name, keys.pvk),
-            keys.cvk_by_programme.get(name, keys.cvk),
-            keys.imk_by_programme.get(name, keys.imk),
-        )
-
+    keys_of = _keys_of(settings.keys, holder)
     desk = Desk(
         authorizer=authorizer,
         keyring=Keyring(hsm, directory, marks, clock.now, grace_s=settings.keys.grace_s),
@@ -161,6 +126,58 @@ async def _serve(settings: Settings) -> None:
     await lookup.close()
     engine.dispose()
     log.info("stopped")
+
+
+async def _open_books(settings: Settings) -> tuple[Engine, Reference]:
+    """The database, at this program's version, and the reference data in it."""
+    engine = await asyncio.to_thread(
+        open_engine, settings.database_url(), role=APP_ROLE, size=settings.database.size
+    )
+    try:
+        missing = await asyncio.to_thread(missing_revisions, engine)
+        if missing:
+            raise ConfigError(
+                "the database is not at this program's version: run `dure-switch init` or `migrate`"
+            )
+        return engine, await asyncio.to_thread(load_reference, engine)
+    except OperationalError as error:
+        raise DatabaseUnavailableError(f"the database does not answer ({type(error).__name__})") from None
+
+
+def _hsm(settings: Hsm) -> HsmClient:
+    return HsmClient(
+        settings.host,
+        settings.port,
+        standby=settings.standby_addresses(),
+        timeout_s=settings.timeout_s,
+        in_flight_max=settings.in_flight_max,
+        connections=settings.connections,
+        observe=_observe_hsm,
+    )
+
+
+def _authorizer(settings: Settings, address: str, holder: ReferenceHolder, clock: Clock) -> Authorizer:
+    limits = Limits(
+        batch_max=settings.lanes.batch_max,
+        queue_max=settings.lanes.queue_max,
+        pin_tries_max=settings.limits.pin_tries_max,
+        cvv_tries_max=settings.limits.cvv_tries_max,
+    )
+    return Authorizer(address, holder, clock.now, lanes=settings.lanes.count, limits=limits)
+
+
+def _keys_of(keys: Keys, holder: ReferenceHolder) -> Callable[[int], CardKeys]:
+    """The card keys of a programme by its number: its own, else those of the installation."""
+
+    def keys_of(programme_no: int) -> CardKeys:
+        name = holder.current.programmes[programme_no].programme_id
+        return CardKeys(
+            keys.pvk_by_programme.get(name, keys.pvk),
+            keys.cvk_by_programme.get(name, keys.cvk),
+            keys.imk_by_programme.get(name, keys.imk),
+        )
+
+    return keys_of
 
 
 async def _run(settings: Settings, server: Server, hsm: HsmClient) -> None:

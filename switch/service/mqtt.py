@@ -145,9 +145,8 @@ class Session:
             ]
             try:
                 # A line that breaks confirms nothing more: there is no time-out to be waited for.
-                await asyncio.wait(
-                    (asyncio.gather(*sending), self._broken), return_when=asyncio.FIRST_COMPLETED
-                )
+                everything = asyncio.gather(*sending, return_exceptions=True)
+                await asyncio.wait((everything, self._broken), return_when=asyncio.FIRST_COMPLETED)
                 if self._broken.done():
                     raise BrokerUnavailableError("disconnected")
             finally:

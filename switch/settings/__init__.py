@@ -11,11 +11,13 @@ from switch.settings.base import ConfigError
 from switch.settings.listener import Listener, Tls
 from switch.settings.mqtt import Mqtt
 from switch.settings.reading import effective, load_settings
-from switch.settings.sections import Database, Limits, Settings
+from switch.settings.sections import Database, Hsm, Keys, Limits, Settings
 
 __all__ = [
     "ConfigError",
     "Database",
+    "Hsm",
+    "Keys",
     "Limits",
     "Listener",
     "Mqtt",
