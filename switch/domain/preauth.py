@@ -41,7 +41,9 @@ def preauthorise(
         if len(wallet.held) >= HOLDS_MAX and holds_open(wallet, today) >= HOLDS_MAX:
             return decline(request, wallet, terms, business_day, "too_many_holds")
         day = request.key.local_day
-        hold = Hold(wallet.seq + 1, day, add_days(day, terms.policy.hold_days), 0, ())
+        # It is asked now, whatever the terminal's clock says: a slow one must not get a hold that is over.
+        last_day = add_days(max(day, business_day), terms.policy.hold_days)
+        hold = Hold(wallet.seq + 1, day, last_day, 0, ())
     after = grown(hold, uses)
     detail = Detail(
         original=None if base is None else ref(base),

@@ -11,10 +11,13 @@ import msgspec
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply, decode_detail
 from switch.domain.matching import base_seq, judged_by
-from switch.domain.payment import Kind
+from switch.domain.payment import Kind, Outcome
+from switch.domain.reasons import REASONS
 from switch.domain.request import Request, Stored, Terms
 from switch.store.lane_values import Loaded
 from switch.store.reference import Reference
+
+_REVERSED_BEFORE = REASONS["reversed_before"].number
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ def decide_batch(
     for request in requests:
         known = stored_by_key.get(request.key)
         if known is not None:
-            differs = known.content != request.content
+            differs = known.content != request.content or _told_after_refusal(request, known)
             batch.answers.append(Answer(known, differs=differs, repeated=True))
             continue
         wallet = loaded.wallets[request.wallet_id]
@@ -71,6 +74,17 @@ def decide_batch(
         batch.answers.append(Answer(decision.stored))
         batch.decisions.append(decision)
     return batch
+
+
+def _told_after_refusal(request: Request, known: Stored) -> bool:
+    """Whether an advice (0220) bears the key of a payment that was asked for and declined.
+
+    It tells of goods handed over all the same, so the stored refusal is no answer to it. One that was
+    refused as an advice, its reversal having come first, is answered as before.
+    """
+    if not request.advice or known.outcome != Outcome.DECLINED:
+        return False
+    return known.reason != _REVERSED_BEFORE
 
 
 def _remember(decision: Decision, request: Request, loaded: Loaded) -> None:
