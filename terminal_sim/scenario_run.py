@@ -17,7 +17,6 @@ from terminal_sim.scenario_play import Player, StepFailed
 from terminal_sim.scenario_stage import build_stage, programme_path
 from terminal_sim.scenario_steps import Hsm, Settle
 
-EXIT_HOLDS: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_BAD_FILE: Final = 2
 FILE_TIMEOUT_S: Final = 600.0

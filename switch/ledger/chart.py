@@ -47,7 +47,6 @@ DIMENSION: dict[Account, Dimension] = {
 }
 
 LOT_ACCOUNT: dict[str, Account] = {"charged": Account.CARD_MONEY, "points": Account.POINTS}
-LOT_KIND: dict[Account, str] = {account: kind for kind, account in LOT_ACCOUNT.items()}
 
 _A = Account
 ALLOWED: frozenset[tuple[Account, Account]] = frozenset(

@@ -15,7 +15,6 @@ from switch.wire.spec import ECHO_FIELDS
 
 _TRACK2 = re.compile(r"([0-9]{12,19})=([0-9]{2}(?:0[1-9]|1[0-2]))([0-9]{3})([0-9]*)").fullmatch
 _UNKNOWN_MTI: Final = "0000"
-UNKNOWN_INSTANT: Final = "0" * 10
 
 
 class OriginalData(msgspec.Struct, frozen=True, gc=False):

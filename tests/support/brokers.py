@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import shutil
 import signal
 import socket
@@ -125,14 +124,6 @@ class Mosquitto:
         certificate, key = self.authority.issue(name)
         context.load_cert_chain(certificate, key)
         return context
-
-
-def mosquitto_version() -> tuple[int, ...]:
-    """The version of the Mosquitto on this machine. Raises FileNotFoundError without one."""
-    told = subprocess.run([MOSQUITTO, "-h"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version (\d+)\.(\d+)", told)
-    assert found is not None
-    return int(found[1]), int(found[2])
 
 
 def _free_port() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, Engine, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from switch.domain.calendar import SEOUL, date_of_day, day_of_date
 from switch.domain.payment import PaymentKey
@@ -225,10 +225,3 @@ def _write_wallet(connection: Connection, wallet: Wallet) -> None:
                 **at, **msgspec.structs.asdict(card), pan_hmac=b"", pan_box=b"", key_version=1, masked=""
             )
         )
-
-
-def highest_day(ground: Ground) -> int:
-    """The latest business date of any payment (yyyymmdd)."""
-    with ground.engine.connect() as connection:
-        day = connection.scalar(select(func.max(t.payment.c.business_date)))
-    return day_of_date(day) if day else 0
