@@ -132,10 +132,13 @@ async def sign_on_all(
                         f"terminal {terminal.terminal_id} was refused at sign-on: {reply.code}"
                     )
 
-    async with asyncio.TaskGroup() as group:
-        for number, terminal in enumerate(terminals):
-            if not terminal.has_keys:
-                group.create_task(one(terminal, connections[number % len(connections)]))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number, terminal in enumerate(terminals):
+                if not terminal.has_keys:
+                    group.create_task(one(terminal, connections[number % len(connections)]))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 async def run_load(

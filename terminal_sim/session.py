@@ -85,7 +85,9 @@ def keys_of_exchange(tmk: bytes, private: str) -> SessionKeys:
         mac_key = _unwrapped(tmk, items[TAG_MAC_KEY], MAC_USE)
         checks = items[TAG_PIN_KEY_CHECK], items[TAG_MAC_KEY_CHECK]
     except (PrivateDataError, KeyError, KeyRefused):
-        raise TerminalError("the key exchange brought no usable session keys") from None
+        raise TerminalError(
+            "the key exchange brought no usable session keys: the switch has other master keys"
+        ) from None
     if (check_value(pin_key), check_value(mac_key)) != checks:
         raise TerminalError("a session key does not fit its check value: the master keys differ")
     return SessionKeys(pin_key, mac_key)

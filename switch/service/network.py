@@ -14,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from switch.hsm.client import HsmClient
+from switch.hsm.commands import HsmRefused
 from switch.service.directory import TERMINALS_MAX, Directory
 from switch.service.keyring import Session
 from switch.service.refused import RefusedError
@@ -131,15 +132,21 @@ class NetworkDesk:
                 if fresh is not None and fresh.active and not fresh.keys_seen and offer.still(fresh, now):
                     return offer.private
                 self._lately.pop(terminal.terminal_id, None)
-            if waits and terminal.keys_until is not None and terminal.keys_until > now:
-                private = await self._again(terminal, terminal.tpk or "", terminal.tak or "", now)
-            else:
-                private = await self._anew(terminal, now)
+            refusal: HsmRefused | None = None
+            try:
+                if waits and terminal.keys_until is not None and terminal.keys_until > now:
+                    private = await self._again(terminal, terminal.tpk or "", terminal.tak or "", now)
+                else:
+                    private = await self._anew(terminal, now)
+            except HsmRefused as refused:  # its master key may have been loaded anew, under another LMK too
+                private, refusal = None, refused
             if private is not None:
                 return private
             fresh = await self._lookup.terminal(terminal.terminal_id)
             if fresh is None or not fresh.active:
                 raise RefusedError("terminal_not_permitted")
+            if refusal is not None and _keys_of(fresh) == _keys_of(terminal):
+                raise refusal
             self._directory.rekeyed(fresh)
             terminal = fresh
         log.warning("keys of a terminal change again and again", terminal=terminal.terminal_id)

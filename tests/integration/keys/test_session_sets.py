@@ -4,9 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from hsm_sim.crypto.lmk import TEST_LMK
 from switch.domain.request import PinCheck
+from switch.hsm.commands import HsmRefused
 from switch.service import metrics
 from switch.service.keywatch import KeyWatch
 from switch.service.refused import RefusedError
@@ -178,6 +180,21 @@ async def test_a_set_given_at_one_switch_works_at_once_at_the_other(ground: Grou
     assert terminal.receive(await two.exchange(terminal)).approved
     assert ground.row().tak != before
     assert ground.row().tak_old == before
+
+
+async def test_a_master_key_under_a_new_lmk_is_read_when_the_one_at_hand_is_refused(ground: Ground) -> None:
+    """After a key ceremony every master key is loaded anew, and no payment comes that would say so."""
+    room = ground.room()
+    terminal = ground.terminal()
+    good = ground.row().tmk
+    with ground.engine.begin() as connection:
+        connection.execute(text("UPDATE terminal SET tmk = :bad"), {"bad": "U" + "1" * 32})
+    with pytest.raises(HsmRefused):
+        await room.exchange(terminal)
+    with ground.engine.begin() as connection:
+        connection.execute(text("UPDATE terminal SET tmk = :good"), {"good": good})
+    assert terminal.receive(await room.exchange(terminal)).approved
+    assert await room.verdict(terminal.purchase(ground.now, CARD, 1_000)) == "ok"
 
 
 async def test_who_has_keys_must_prove_itself_to_sign_off_and_others_need_not(ground: Ground) -> None:

@@ -7,6 +7,7 @@ import pytest
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.keys import tmk
 from terminal_sim.load import LoadCard, LoadPlan, run_load, sign_on_all
+from terminal_sim.reply import TerminalError
 from terminal_sim.terminal import Reply, Terminal
 from tests.unit.terminal.counter import Counter
 
@@ -188,3 +189,11 @@ def test_plans_that_cannot_be(wrong: dict[str, int]) -> None:
 
 def test_a_card_prints_as_nothing() -> None:
     assert CARDS[0].pan not in repr(CARDS)
+
+
+async def test_a_sign_on_of_terminals_with_other_master_keys_is_one_clear_error() -> None:
+    async with Counter(lambda _: tmk(2, "T0000009")).serve() as port:
+        connection = await TerminalConnection.open("127.0.0.1", port)
+        with pytest.raises(TerminalError, match="other master keys"):
+            await sign_on_all([connection], estate(3))
+        await connection.close()
