@@ -35,9 +35,10 @@ def date_of_day(day: int) -> date:
     return date(day // 10_000, day // 100 % 100, day % 100)
 
 
-def month_of_day(day: int) -> int:
-    """Return yyyymm of yyyymmdd."""
-    return day // 100
+def moment_of(instant: datetime) -> int:
+    """Return an instant as yyyymmddhhmmss of Asia/Seoul: it compares with a payment's own day and time."""
+    local = instant.astimezone(SEOUL)
+    return day_of_date(local) * 1_000_000 + local.hour * 10_000 + local.minute * 100 + local.second
 
 
 def add_months(day: int, months: int) -> int:

@@ -25,7 +25,7 @@ from switch.wire.request import BatchClose, BatchDetail, close_reply
 
 log = structlog.get_logger()
 
-_CODE_OF_DETAIL = {
+_REASON_OF_DETAIL = {
     "kept": "approved",
     "differs": "duplicate_differs",
     "closed": "batch_closed",
@@ -57,7 +57,7 @@ class Closing:
         """The reply's fields; what they tell is in the books by then."""
         reference = self._holder.current
         if reference.merchant_no.get(request.merchant_id) != terminal.merchant_no:
-            return _refused(message, "unknown_merchant")
+            return _short_reply(message, "unknown_merchant")
         now = self._now()
         programme_no = reference.programme_of[terminal.merchant_no]
         day = business_date(now, reference.programmes[programme_no].cutover)
@@ -74,13 +74,13 @@ class Closing:
         try:
             closed = await self._books.close(asked)
         except LookupUnavailableError:
-            return _refused(message, "books_unavailable")
+            return _short_reply(message, "books_unavailable")
         batch = closed.batch
         whose = {"terminal": terminal.terminal_id, "batch": request.batch_no}
         if closed.differs:
             log.warning("a closed batch told again with other totals", **whose)
             metrics.DIFFERING_REPEATS.inc()
-            return _refused(message, "duplicate_differs")
+            return _short_reply(message, "duplicate_differs")
         metrics.TERMINAL_BATCHES.inc(batch.state.value)
         if batch.is_closed:
             self._directory.batch_closed(terminal.terminal_id, request.batch_no)
@@ -97,7 +97,7 @@ class Closing:
     async def detail(self, message: Message, request: BatchDetail, terminal: TerminalRow) -> dict[int, str]:
         """The reply's fields: 00 when the detail is kept, or was before."""
         if self._holder.current.merchant_no.get(request.merchant_id) != terminal.merchant_no:
-            return _refused(message, "unknown_merchant")
+            return _short_reply(message, "unknown_merchant")
         told = Detail(
             terminal_id=terminal.terminal_id,
             batch_no=request.batch_no,
@@ -114,9 +114,9 @@ class Closing:
         try:
             result = await self._books.add(told, last=request.last)
         except LookupUnavailableError:
-            return _refused(message, "books_unavailable")
-        return _refused(message, _CODE_OF_DETAIL[result])
+            return _short_reply(message, "books_unavailable")
+        return _short_reply(message, _REASON_OF_DETAIL[result])
 
 
-def _refused(message: Message, reason: str) -> dict[int, str]:
+def _short_reply(message: Message, reason: str) -> dict[int, str]:
     return reply_fields(message, code=REASONS[reason].code)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
-from switch.service.recent import stamp
+from switch.domain.calendar import moment_of
 from switch.wire.dialect import Codec
 
 TERMINALS_MAX: Final = 200_000
@@ -78,7 +78,7 @@ class Line:
         self.codec = codec
         self.number = number
         self.opened_at = opened_at
-        self.opened = stamp(opened_at)  # comparable with a payment's own day and time
+        self.opened = moment_of(opened_at)  # comparable with a payment's own day and time
         self._speakers = speakers
         self._permitted = permitted
         self._on_superseded = on_superseded

@@ -6,9 +6,7 @@ terminal may have sent before this line of it was opened – over another line, 
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
-from switch.domain.calendar import SEOUL, day_of_date
 from switch.domain.payment import PaymentKey
 
 REMEMBERED_MAX = 400_000
@@ -37,7 +35,7 @@ class Recent:
     async def clashes(self, key: PaymentKey, wallet_id: int, opened: int) -> bool:
         """Whether another wallet's payment has this number already; if not, it is this wallet's from now on.
 
-        `opened`: `stamp` of the instant at which the line was opened. Raises LookupUnavailableError.
+        `opened`: `moment_of` the instant at which the line was opened. Raises LookupUnavailableError.
         """
         number = _number(key)
         holder = self._young.get(number)
@@ -63,9 +61,3 @@ class Recent:
 
 def _number(key: PaymentKey) -> _Key:
     return key.terminal_id, key.stan, key.local_time, key.local_day, key.kind
-
-
-def stamp(instant: datetime) -> int:
-    """An instant as yyyymmddhhmmss of Asia/Seoul, so that it compares with a payment's own day and time."""
-    local = instant.astimezone(SEOUL)
-    return day_of_date(local.date()) * 1_000_000 + local.hour * 10_000 + local.minute * 100 + local.second

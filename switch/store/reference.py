@@ -4,12 +4,10 @@ It is read whole and never changed in place; every batch compares its epoch with
 that an operator committed holds from the very next batch on, in every process.
 """
 
-from datetime import datetime
-
 import msgspec
 from sqlalchemy import Engine, select
 
-from switch.domain.calendar import SEOUL, day_of_date
+from switch.domain.calendar import day_of_date, moment_of
 from switch.domain.merchant import Merchant
 from switch.domain.programme import NoPolicy, Policy, Programme
 from switch.domain.programme_file import from_canonical
@@ -81,12 +79,6 @@ class Reference(msgspec.Struct):
             self.terms_known.clear()
         self.terms_known[key] = terms
         return terms
-
-
-def _moment(instant: datetime) -> int:
-    """yyyymmddhhmmss in Korean time: policies are found by comparing numbers, once a payment."""
-    local = instant.astimezone(SEOUL)
-    return day_of_date(local) * 1_000_000 + local.hour * 10_000 + local.minute * 100 + local.second
 
 
 def read_epoch(engine: Engine) -> int:
@@ -163,7 +155,7 @@ def load_reference(engine: Engine) -> Reference:
         starts={
             programme_no: sorted(
                 (
-                    (_moment(policy.effective_from), number)
+                    (moment_of(policy.effective_from), number)
                     for number, (owner, policy) in policies.items()
                     if owner == programme_no
                 ),

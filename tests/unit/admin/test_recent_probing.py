@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from switch.domain.calendar import SEOUL
+from switch.domain.calendar import SEOUL, moment_of
 from switch.domain.payment import Kind, PaymentKey
 from switch.service.probing import Probing
-from switch.service.recent import Recent, stamp
+from switch.service.recent import Recent
 
-OPENED = stamp(datetime(2025, 6, 10, 12, 0, 0, tzinfo=SEOUL))
+OPENED = moment_of(datetime(2025, 6, 10, 12, 0, 0, tzinfo=SEOUL))
 
 
 def key(*, bucket: int = 1, time: int = 120_001, stan: int = 7, terminal: str = "T0000001") -> PaymentKey:
@@ -24,10 +24,6 @@ class Books:
     async def used_by(self, _: PaymentKey) -> int | None:
         self.asked += 1
         return self.holder
-
-
-def test_a_stamp_is_the_time_in_seoul() -> None:
-    assert stamp(datetime.fromisoformat("2025-06-10T15:30:05+00:00")) == 20250611_003005
 
 
 async def test_the_same_number_with_a_card_of_another_bucket_clashes() -> None:

@@ -12,7 +12,7 @@ from switch.domain.calendar import (
     date_of_day,
     day_of_date,
     infer_year,
-    month_of_day,
+    moment_of,
 )
 
 SEOLLAL_2025 = BankCalendar(frozenset(date(2025, 1, day) for day in (27, 28, 29, 30)))
@@ -117,10 +117,10 @@ def test_an_implausible_date_is_refused(mmdd: int, today: date, days_past_max: i
         infer_year(mmdd, today, days_past_max)
 
 
-def test_days_and_months_as_ints() -> None:
+def test_days_and_moments_as_ints() -> None:
     assert day_of_date(date(2025, 7, 5)) == 20250705
     assert date_of_day(20250705) == date(2025, 7, 5)
-    assert month_of_day(20250705) == 202507
+    assert moment_of(datetime.fromisoformat("2025-06-10T15:30:05+00:00")) == 20250611_003005
     with pytest.raises(ValueError, match="day"):
         date_of_day(20250230)
 
