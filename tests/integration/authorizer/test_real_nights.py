@@ -12,7 +12,9 @@ from settlement.settings import Settings
 from switch.domain.calendar import date_of_day
 from switch.domain.payment import bucket_of
 from switch.domain.request import Request
+from switch.domain.terminal_batch import totals_of
 from switch.domain.wallet import Wallet
+from switch.store.batches import records_of
 from tests.integration.authorizer.ground import OPENING_DAY, Ground, ask
 from tests.property.test_holds_model import DAYS, History, play
 from tests.support.postgres import Database
@@ -51,6 +53,24 @@ async def test_every_night_agrees_with_the_rules(
     settle(ground, tmp_path, DAYS[-1])
     ground.check_books()
     assert ground.count("hold") > 0
+    check_batches(ground)
+
+
+def check_batches(ground: Ground) -> None:
+    """What a terminal's batch counts is what its merchants get and give back, by the journal."""
+    records = text(
+        "SELECT kind, stan, transmission, approved, bucket, wallet_id, seq, original_seq FROM payment"
+        " WHERE terminal_id = 'T' || :wallet AND approved > 0 AND kind IN (1, 2, 5, 7)"
+    )
+    owed = text(
+        "SELECT coalesce(sum(CASE WHEN credit = 221 THEN won ELSE -won END), 0)::bigint FROM entry"
+        " WHERE wallet_id = :wallet AND source = 1 AND 221 IN (debit, credit)"
+    )
+    with ground.engine.connect() as connection:
+        for wallet in ground.wallets():
+            rows = connection.execute(records, {"wallet": wallet}).all()
+            totals = totals_of(records_of(rows))
+            assert -totals.net == connection.execute(owed, {"wallet": wallet}).scalar_one()
 
 
 def of(history: History, day: int) -> list[Request]:
@@ -86,3 +106,26 @@ def settle(ground: Ground, tmp_path: Path, day: int) -> None:
     )
     report = run(ground.engine, settings, date_of_day(day))
     assert [one.problem for one in report.programmes] == [""], day
+
+
+async def test_two_switches_share_wallets_with_holds(database: Database) -> None:
+    """Whatever the order in which two programs book: the books prove themselves."""
+    histories = {number: play(6_000 + number) for number in range(1, 13)}
+    reference = next(iter(histories.values())).books.reference
+    ground = Ground(database, reference.programmes[world.PROGRAMME_NO])
+    ground.add([fresh(6_000 + number, number) for number in histories])
+    pair = [ground.authorizer(batch_max=16), ground.authorizer(batch_max=16)]
+    for one in pair:
+        await one.start()
+    try:
+        for day in DAYS:
+            ground.set_day(day)
+            sent = [moved(request, to) for to, history in histories.items() for request in of(history, day)]
+            futures = [pair[at % 2].submit(request) for at, request in enumerate([*sent, *sent])]
+            told = [(await future).stored for future in futures]
+            for first, again in zip(told[: len(sent)], told[len(sent) :], strict=True):
+                assert (first.key, first.seq, first.reason) == (again.key, again.seq, again.reason)
+            ground.check_books()
+    finally:
+        for one in pair:
+            await one.stop()
