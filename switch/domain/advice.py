@@ -12,7 +12,7 @@ from switch.domain.money import floor_rate
 from switch.domain.payment import NEXT, Kind, Outcome
 from switch.domain.reasons import REASONS
 from switch.domain.record import balances, note, ref
-from switch.domain.request import Request, Stored, Terms
+from switch.domain.request import Proof, Request, Stored, Terms
 from switch.domain.spend import book, choose, over_limit
 from switch.domain.wallet import Hold, Wallet
 
@@ -22,10 +22,13 @@ _REVERSED_BEFORE = REASONS["reversed_before"].number
 def offline(request: Request, wallet: Wallet, terms: Terms, business_day: int, fault: str | None) -> Decision:
     """A purchase made without asking. `fault` is why the card or merchant would have been refused."""
     today, day = business_day, request.key.local_day
+    faults = [fault] if fault else []
+    unproven = _unproven(request, terms, 0)
+    if unproven:
+        return _settle(request, wallet, terms, business_day, (), request.amount, [*faults, unproven])
     held = held_of(wallet, today)
     spent, missing, barred, rules = choose(wallet, terms, day, request.amount, held)
     over = over_limit(wallet, terms, day, request.amount, today)
-    faults = [fault] if fault else []
     if missing and (barred >= missing or rules):
         faults.append("merchant_restricted")
     if over is not None:
@@ -63,8 +66,12 @@ def complete(
     if hold is not None and base is not None and base.merchant_no != request.merchant_no:
         hold = None  # the terminal has moved to another merchant: its money is not held here
     faults = [_above(request.amount, hold, terms)] if hold else [_no_hold(len(found), base), fault or ""]
-    from_hold = head(hold.uses, request.amount) if hold else ()
-    missing = request.amount - sum([won for _, _, won in from_hold])
+    covered = _covered(hold, base, terms)
+    unproven = _unproven(request, terms, covered)
+    faults.append(unproven)
+    bookable = min(request.amount, covered) if unproven else request.amount
+    from_hold = head(hold.uses, bookable) if hold else ()
+    missing = bookable - sum([won for _, _, won in from_hold])
     spent = from_hold
     if missing:
         held = held_of(wallet, today, but=hold.seq if hold else 0) or {}
@@ -74,7 +81,23 @@ def complete(
         spent = (*from_hold, *more)
     holds = (closed(hold),) if hold else ()
     wanted = [text for text in faults if text]
-    return _settle(request, wallet, terms, business_day, spent, missing, wanted, base, holds)
+    left = request.amount - bookable + missing
+    return _settle(request, wallet, terms, business_day, spent, left, wanted, base, holds)
+
+
+def _covered(hold: Hold | None, base: Stored | None, terms: Terms) -> int:
+    """Won that somebody was asked for before the goods were handed over."""
+    if hold is not None:
+        return hold.won + floor_rate(hold.won, terms.policy.completion_over)
+    return 0 if base is None or base.outcome == Outcome.DECLINED else base.approved
+
+
+def _unproven(request: Request, terms: Terms, covered: int) -> str:
+    """Why what goes beyond `covered` won is left to a person: neither asked for nor proved by the card."""
+    beyond, most = request.amount - covered, terms.policy.offline_max
+    if beyond <= most or request.proof == Proof.OK:
+        return ""
+    return f"{beyond} won that nobody was asked for and no chip proves, above {most}"
 
 
 def _above(amount: int, hold: Hold, terms: Terms) -> str:

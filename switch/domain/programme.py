@@ -9,6 +9,8 @@ from datetime import datetime, time
 
 import msgspec
 
+from switch.domain.money import WON_MAX
+
 LOT_KINDS = ("charged", "points")
 """Kinds of value that a wallet can hold."""
 
@@ -110,7 +112,8 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fee_default_ppm is for merchants above the last fee class or not classed yet. funder_order is the
     programme's. payout_days are bank days after the business date; expiries are in months. A hold's last
     day is hold_days after its 0100's; its completion may exceed it by completion_over (ppm of the hold);
-    reversal_after_completion is one of REVERSALS_AFTER_COMPLETION.
+    reversal_after_completion is one of REVERSALS_AFTER_COMPLETION. offline_max (won) bounds what an advice
+    books without an authorisation or a chip's proof: more is left to a person.
     """
 
     programme_id: str
@@ -132,6 +135,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     completion_over: int = 0
     reversal_after_completion: str = "refund"
     contactless: Contactless = Contactless()
+    offline_max: int = WON_MAX
 
     @property
     def cap(self) -> int:

@@ -100,7 +100,9 @@ def canonical_policy(policy: Policy) -> bytes:
 
 # Rules that older versions did not have: left out where they say nothing, so that a version which payments
 # were judged by keeps its hash.
-_LATER_RULES = ("hold_days", "completion_over", "reversal_after_completion", "contactless")
+_LATER_RULES = (
+    "hold_days", "completion_over", "reversal_after_completion", "contactless", "offline_max"
+)  # fmt: skip
 
 
 def _plain_policy(policy: Policy) -> dict[str, Any]:
@@ -235,6 +237,7 @@ def _policy(table: Table, base: Policy | None, programme_id: str, funder_order: 
             REVERSALS_AFTER_COMPLETION,
             base.reversal_after_completion if base else "refund",
         ),
+        offline_max=table.integer("offline_max", 0, WON_MAX, base.offline_max if base else WON_MAX),
         contactless=read_contactless(table) if base is None or "contactless" in table else base.contactless,
     )
     table.finish()

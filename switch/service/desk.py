@@ -238,6 +238,15 @@ class Desk:
                 self._recent.forget(asked.key)
                 raise
         except RefusedError as refused:
+            if isinstance(request, Reversal) or request.advice:
+                # It tells of money that has moved: nothing is booked, so somebody must know.
+                log.warning(
+                    "an advice or reversal was refused",
+                    reason=refused.reason,
+                    terminal=request.terminal_id,
+                    stan=request.stan,
+                    won=request.amount,
+                )
             return reply_fields(message, code=REASONS[refused.reason].code)
         except (LookupUnavailableError, BooksUnavailableError):
             return reply_fields(message, code=REASONS["books_unavailable"].code)

@@ -10,6 +10,7 @@ import pytest
 from switch.domain.calendar import SEOUL
 from switch.domain.cashback import rate
 from switch.domain.fees import fee_rate
+from switch.domain.money import WON_MAX
 from switch.domain.programme import Contactless, FeeClass, Funder, Limits, Tier
 from switch.domain.programme_file import (
     ProgrammeError,
@@ -324,6 +325,7 @@ FIRST_TIER = "[[policy.tier]]\nabove = 0\nup_to = 300_000"
 HOLDS = """hold_days = 3
 completion_over = "15 %"
 reversal_after_completion = "exception"
+offline_max = 40_000
 
 [policy.contactless]
 no_pin_max = 50_000
@@ -337,6 +339,7 @@ def test_rules_of_holds_and_contactless_payments_are_read_and_taken_over() -> No
     for policy in parse_programme(text, "town.toml").policies:
         assert (policy.hold_days, policy.completion_over) == (3, 150_000)
         assert policy.reversal_after_completion == "exception"
+        assert policy.offline_max == 40_000
         assert policy.contactless == Contactless(
             no_pin_max=50_000, no_pin_count_max=5, no_pin_sum_max=150_000
         )
@@ -344,6 +347,7 @@ def test_rules_of_holds_and_contactless_payments_are_read_and_taken_over() -> No
     silent = parse_programme(GOOD, "town.toml").policies[0]
     assert (silent.hold_days, silent.completion_over, silent.contactless) == (7, 0, Contactless())
     assert silent.reversal_after_completion == "refund"
+    assert silent.offline_max == WON_MAX
 
 
 @pytest.mark.parametrize(
