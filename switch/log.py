@@ -6,13 +6,15 @@ exception into text: a message of an exception may quote what a terminal sent.
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
+from prometheus_client import Counter
 
 from switch.wire.redact import redact_event
 
+FAILURES = Counter("dure_log_failures_total", "Times that the log could not be written: lines are lost")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -30,12 +32,37 @@ _BEFORE: list[structlog.typing.Processor] = [
 ]
 
 
+class LossyStream:
+    """A stream whose failures stop nobody: whoever logs may be in the middle of a payment.
+
+    A full disk or a pipe that nobody reads any more costs the line, and is counted.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or count that it cannot be."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            FAILURES.inc()
+            return 0
+
+    def flush(self) -> None:
+        """Flush, or count that it cannot be."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            FAILURES.inc()
+
+
 def configure_logging(
     level: str = "info", program: str = "dure-switch", stream: TextIO | None = None
 ) -> None:
     """Send all logs of this process to `stream` (stderr), from `level` up: debug, info, warning, error."""
     number = _LEVELS[level]
-    out = stream or sys.stderr
+    out = cast(TextIO, LossyStream(stream or sys.stderr))  # no more of it is used than that
     render = structlog.processors.JSONRenderer(serializer=_to_json)
     structlog.configure(
         processors=[*_BEFORE, render],

@@ -194,12 +194,12 @@ class Lane:
             await self._serve(batch[:half])
             await self._serve(batch[half:])
             return
+        if not batch[0].future.done():
+            batch[0].future.set_exception(BookingFailedError(type(error).__name__))
         # The error's own text may hold values of the message: its type and place are enough to find it.
         log.error(
             "request cannot be booked", error=type(error).__name__, terminal=batch[0].request.key.terminal_id
         )
-        if not batch[0].future.done():
-            batch[0].future.set_exception(BookingFailedError(type(error).__name__))
 
     async def _reset(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """The clock, the card vault, and logs without card data."""
 
+import contextlib
 import io
 import json
 import logging
@@ -11,7 +12,7 @@ import pytest
 
 from switch.clock import ClockError, SimulatedClock, SystemClock, open_clock, parse_instant, set_simulated
 from switch.domain.calendar import SEOUL
-from switch.log import configure_logging, get_logger
+from switch.log import FAILURES, configure_logging, get_logger
 from switch.service.vault import Vault, VaultError, card_row_id, new_key_file
 
 CANARY = "9410610000000019"
@@ -109,6 +110,23 @@ def test_a_bad_key_file_is_told_without_its_keys(tmp_path: Path, text: str, expe
     assert expected in str(caught.value)
     assert "1234" not in str(caught.value)
     assert "0" * 64 not in str(caught.value)
+
+
+@pytest.mark.parametrize("why", ["full", "closed"])
+def test_a_log_that_cannot_be_written_stops_nobody(why: str) -> None:
+    before = FAILURES._value.get()
+    out = open("/dev/full", "w") if why == "full" else io.StringIO()  # noqa: SIM115 - closing it fails
+    if why == "closed":
+        out.close()
+    try:
+        configure_logging("info", stream=out)
+        get_logger().info("paid")
+        logging.getLogger("asyncio").error("callback")
+    finally:
+        logging.getLogger().handlers = []
+        with contextlib.suppress(OSError):
+            out.close()
+    assert FAILURES._value.get() > before
 
 
 def test_logs_hold_no_card_number() -> None:
