@@ -19,7 +19,7 @@ from terminal_sim.cli_common import (
     rows,
 )
 from terminal_sim.compare import EXIT_DIFFERENCES, compare_with_host, keys_of_days
-from terminal_sim.connection import LineSettings
+from terminal_sim.connection import ConnectionLostError, LineSettings, ReplyTimeoutError
 from terminal_sim.estate import KINDS, Estate, EstatePlan, EstateReport
 from terminal_sim.estate_lines import UnansweredError
 from terminal_sim.faults import ABOUT, FaultPlan, chances
@@ -158,6 +158,8 @@ def load(
         fail(str(error), EXIT_BAD_FILE)
     except (TerminalError, UnansweredError) as error:
         fail(str(error), EXIT_UNAVAILABLE)
+    except (ConnectionLostError, ReplyTimeoutError):
+        fail("the switch did not answer a sign-on: its log says why", EXIT_UNAVAILABLE)
 
 
 def _settings(

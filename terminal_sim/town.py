@@ -299,6 +299,7 @@ def _summary(
         terminals=len(plan.terminals),
         messages=len(day),
         answers=journals.answers,
+        entries=journals.entries,
         won_sold=journals.sold,
         won_returned=journals.returned,
         won_topped_up=journals.topped_up,

@@ -43,6 +43,7 @@ class Message(msgspec.Struct):
     won: int
     original: "Message | None" = None  # of a repeat, reversal, cancel or refund
     reply: Reply | None = None
+    entry: str = "keyed"  # how the card of a purchase was read
 
     def __repr__(self) -> str:
         return f"Message({self.label}, {self.won} won, {self.reply!r})"
@@ -179,7 +180,7 @@ class TownPlayer:
         payload = terminal.purchase(now, self._card(event).pan, event.won, **options)
         if event.kind == "bad_mac":
             payload = payload[: -len(WRONG_MAC)] + WRONG_MAC.encode()
-        purchase = Message("purchase", event.terminal, terminal, payload, event.won)
+        purchase = Message("purchase", event.terminal, terminal, payload, event.won, entry=event.entry)
         self._paid[event.order] = purchase
         match event.kind:
             case "repeat":

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from terminal_sim.card import ENTRY_MODES
 from terminal_sim.town_names import MARKET_NAME
 from terminal_sim.town_plan import TownPlan
 from terminal_sim.town_play import Message
@@ -77,7 +78,8 @@ class ByMerchant(msgspec.Struct):
 
 
 class Journals(msgspec.Struct):
-    """The day as all terminals together saw it. `answers` by kind of message, then by DE39."""
+    """The day as all terminals together saw it. `answers` by kind of message, then by DE39; `entries`, by how
+    the card was read, the number of approved purchases and their won."""
 
     answers: dict[str, dict[str, int]]
     sold: int
@@ -86,6 +88,7 @@ class Journals(msgspec.Struct):
     market_sold: int
     cashback_told: int
     repeats_alike: int
+    entries: dict[str, list[int]]
     merchants: dict[str, ByMerchant]
 
 
@@ -100,6 +103,7 @@ class Summary(msgspec.Struct, kw_only=True):
     terminals: int
     messages: int
     answers: dict[str, dict[str, int]]
+    entries: dict[str, list[int]]
     won_sold: int
     won_returned: int
     won_topped_up: int
@@ -125,6 +129,7 @@ def count_journals(plan: TownPlan, day: Sequence[Message]) -> Journals:
     shops = {merchant.merchant_id: ByMerchant() for merchant in plan.merchants}
     market = {merchant.merchant_id for merchant in plan.merchants if merchant.group}
     sums: Counter[str] = Counter()
+    entries: dict[str, list[int]] = {}
     for message in day:
         code = message.reply.code if message.reply else "none"
         answers.setdefault(message.label, Counter())[code] += 1
@@ -137,6 +142,9 @@ def count_journals(plan: TownPlan, day: Sequence[Message]) -> Journals:
         elif code == APPROVED:
             sums[message.label] += message.won
             if message.label == "purchase":
+                entry = entries.setdefault(message.entry, [0, 0])
+                entry[0] += 1
+                entry[1] += message.won
                 shops[shop].sales += message.won
                 sums["market"] += message.won if shop in market else 0
                 sums["cashback"] += message.reply.cashback or 0
@@ -151,6 +159,7 @@ def count_journals(plan: TownPlan, day: Sequence[Message]) -> Journals:
         market_sold=sums["market"],
         cashback_told=sums["cashback"],
         repeats_alike=sums["alike"],
+        entries={name: entries[name] for name in ENTRY_MODES if name in entries},
         merchants=shops,
     )
 
@@ -224,7 +233,8 @@ def show(console: Console, summary: Summary) -> None:
         f"  {summary.programme}, business date {summary.business_date}, seed {summary.seed}\n",
         (f"{size}, {summary.messages:,} messages", "dim"),
     )
-    parts: list[RenderableType] = [head, "", _answers(summary), "", _money(summary), "", _payouts(summary)]
+    parts: list[RenderableType] = [head, "", _answers(summary), "", _entries(summary), "", _money(summary)]
+    parts += ["", _payouts(summary)]
     console.print(Padding(Group(*parts), (1, 0, 1, 1), expand=False))
     for file in summary.bank_files:
         console.print(f" bank file   {file['path']}", soft_wrap=True, highlight=False)
@@ -263,6 +273,13 @@ def _answers(summary: Summary) -> Table:
                 f"{REASONS.get(code, 'other')} ({code})" if code else "",
             )
             first = False
+    return table
+
+
+def _entries(summary: Summary) -> Table:
+    table = _table("Purchases by entry mode", "", "number", "won")
+    for name, (number, won) in summary.entries.items():
+        table.add_row(name, f"{number:,}", f"{won:,}")
     return table
 
 

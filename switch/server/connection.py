@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         if not self.busy:
             return False
         self._ending = True
-        return True
+        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
 
     def pause_writing(self) -> None:
         self.drop("does not read its answers")

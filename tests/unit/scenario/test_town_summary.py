@@ -45,6 +45,7 @@ def test_only_money_that_moved_is_counted() -> None:
     assert (journals.sold, journals.returned, journals.topped_up) == (5_000, 2_000, 30_000)
     assert journals.cashback_told == 250
     assert journals.answers["purchase"] == {"00": 1, "12": 1, "51": 1}
+    assert journals.entries == {"keyed": [1, 5_000]}
     assert disagreements(journals, [{"merchant": "M0001", "sales": 5_000, "refunds": 2_000}], CASHBACK) == []
 
 
