@@ -283,8 +283,11 @@ async def _save(connection: AsyncConnection[TupleRow], asked: Asked, closed: Clo
 
 async def _add(connection: AsyncConnection[TupleRow], detail: Detail, *, last: bool) -> str:
     given = msgspec.structs.asdict(detail) | {"details_max": DETAILS_MAX}
-    row = await (await connection.execute(_ADD, given)).fetchone()
-    state, same, added = row or (None, None, 0)
+    state, same, added = await (await connection.execute(_ADD, given)).fetchone() or (None, None, 0)
+    if same is None and not added and state == State.OPEN_DIFFERS.value:
+        # It may have come twice at once: who waited for the lock looked before the other was done. The lock
+        # is ours now, so another look sees all.
+        state, same, added = await (await connection.execute(_ADD, given)).fetchone() or (None, None, 0)
     if same is False:
         return "differs"
     if not added and not same:
