@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from switch.wire.dialect import CODECS
 from terminal_sim.card import ENTRY_MODES, IssuerKeys, SimCard
 from terminal_sim.cli_common import (
     EXIT_UNAVAILABLE,
@@ -166,6 +167,8 @@ def _settings(
     dialect: str, tpdu: bool, inclusive: bool, ca: Path | None, certificate: Path | None, key: Path | None
 ) -> LineSettings:
     """Raises ValueError when the files of TLS do not go together or cannot be read."""
+    if dialect not in CODECS:
+        raise ValueError(f"--dialect {dialect}: write one of {', '.join(CODECS)}")
     if ca is None and (certificate or key):
         raise ValueError("--tls-certificate and --tls-key go with --tls-ca: whom to trust")
     try:
