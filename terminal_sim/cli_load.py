@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from switch.wire.dialect import CODECS
 from terminal_sim.card import ENTRY_MODES, IssuerKeys, SimCard
 from terminal_sim.cli_common import (
     EXIT_UNAVAILABLE,
@@ -117,7 +116,9 @@ def load(
         Terminal(
             *(row["terminal_id"], row["merchant_id"], tmk(key_seed, row["terminal_id"])),
             journal_max=ESTATE_JOURNAL_MAX if careful else 0,
-            dialect=dialect if dialect in ("ascii", "bcd") else fail(f"--dialect {dialect}", EXIT_BAD_FILE),
+            dialect=dialect
+            if dialect in ("ascii", "bcd")
+            else fail(f"--dialect {dialect}: write ascii or bcd", EXIT_BAD_FILE),
         )
         for row in rows(terminals, ("terminal_id", "merchant_id"))
     ]
@@ -167,8 +168,6 @@ def _settings(
     dialect: str, tpdu: bool, inclusive: bool, ca: Path | None, certificate: Path | None, key: Path | None
 ) -> LineSettings:
     """Raises ValueError when the files of TLS do not go together or cannot be read."""
-    if dialect not in CODECS:
-        raise ValueError(f"--dialect {dialect}: write one of {', '.join(CODECS)}")
     if ca is None and (certificate or key):
         raise ValueError("--tls-certificate and --tls-key go with --tls-ca: whom to trust")
     try:
