@@ -183,14 +183,14 @@ async def test_the_publisher_outlives_its_database_connection(estate: Estate) ->
         owner = estate.ground.database.engine(owner=True)
 
         def killed() -> int:
-            """Connections cut; the publisher's is known by what it has asked last, which is not always this."""
+            """Connections cut; the publisher's is known by what it has asked last: not always this."""
             with owner.connect() as connection:
                 return int(
                     connection.execute(
                         text(
                             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                            " WHERE datname = current_database() AND query LIKE '%%FROM outbox WHERE due_at%%'"
-                            " AND pid <> pg_backend_pid()"
+                            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                            " AND query LIKE '%%FROM outbox WHERE due_at%%'"
                         )
                     ).scalar_one()
                 )
