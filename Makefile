@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate -q
 
-.PHONY: demo test attack broker fuzz gates bench lock lock-check setup clean
+.PHONY: demo test endure attack broker fuzz gates bench lock lock-check setup clean
 
 setup: $(STAMP)
 
@@ -21,7 +21,11 @@ demo: $(STAMP)
 	$(BIN)/dure-terminal-sim demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not endure"
+
+# Storms of terminals, crashes, a day of faults: minutes more.
+endure: $(STAMP)
+	$(BIN)/python -m pytest -m endure
 
 # Everything hostile that we know: what is expected, how often it was tried, and what it did.
 attack: $(STAMP)

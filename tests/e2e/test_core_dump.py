@@ -13,6 +13,8 @@ from tests.integration.switch.house import House
 from tests.support.killing import own_directory
 from tests.support.stage import ROOT, Program, hsm
 
+pytestmark = pytest.mark.endure
+
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 
 

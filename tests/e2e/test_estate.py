@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from terminal_sim.processes import Finished, run_command
 from terminal_sim.sandbox import Sandbox, ThrowAway
 from terminal_sim.scenario import Scenario
@@ -104,6 +106,7 @@ KINDS = ("--kind", "preauth=0.15", "--kind", "refund=0.05", "--kind", "void=0.05
 MORE = ("--kind", "topup=0.02", "--kind", "inquiry=0.05", "--entry", "chip=0.3", "--entry", "contactless=0.2")
 
 
+@pytest.mark.endure
 async def test_journals_and_books_agree_after_a_bad_day_whatever_the_line(tmp_path: Path) -> None:
     async with built(tmp_path) as (installation, stage):
         options = ("--seconds", "4", "--pin-percent", "30", "--seed", "7", "--batches", "--compare")

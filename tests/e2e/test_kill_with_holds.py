@@ -101,7 +101,7 @@ def stage() -> Iterator[Stage]:
         stop_embedded(stage.url)
 
 
-@pytest.mark.slow
+@pytest.mark.endure
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", [SEED], ids=[f"DURE_KILL_SEED={SEED}"])
 async def test_what_is_held_and_paid_is_what_was_answered(stage: Stage, number: int) -> None:

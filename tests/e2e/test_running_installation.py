@@ -8,6 +8,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from terminal_sim.sandbox import Sandbox, ThrowAway
 from terminal_sim.scenario import DAY_ONE
 from terminal_sim.scenario_file import read_scenario
@@ -41,6 +43,7 @@ async def test_run_and_load_against_a_running_switch(tmp_path: Path) -> None:
         assert (await town.switch("proof")).code == 0
 
 
+@pytest.mark.endure
 async def test_another_cast_joins_a_running_switch(tmp_path: Path) -> None:
     """Members, shops and terminals that are imported while the switch runs are known at once."""
     async with Sandbox.open() as sandbox, sandbox.installation("town") as town:

@@ -4,6 +4,7 @@ import csv
 import tempfile
 from pathlib import Path
 
+import pytest
 import uvloop
 
 from switch.service.import_terminals import import_terminals
@@ -14,6 +15,8 @@ from tests.bench.storm import storm
 from tests.integration.switch.house import House
 from tests.support.pki import Authority, listener_tls
 from tests.support.stage import SEED
+
+pytestmark = pytest.mark.endure
 
 TERMINALS = 5_000
 TLS_TERMINALS = 300
