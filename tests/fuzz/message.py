@@ -1,7 +1,6 @@
 """Messages in both dialects: anything is a message or a MessageError, and a message reads as it was."""
 
 from switch.wire.dialect import CODECS
-
 from switch.wire.message import MessageError
 from switch.wire.request import error_fields, parse_request, reply_mti
 
