@@ -67,10 +67,9 @@ class CardCheck:
             return await self._chip(request, request.icc, keys.imk)
         if not keys.cvk or request.advice:
             return UNCHECKED
-        mode = request.entry_mode[:2]
         if request.track2 is not None:
             return await self._stripe(request, request.track2, keys.cvk)
-        if mode in ("01", "10", "81"):
+        if request.entry in ("keyed", "ecommerce"):
             return await self._keyed(request, card, keys.cvk)
         return UNCHECKED
 

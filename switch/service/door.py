@@ -23,18 +23,8 @@ KIND: dict[str, Kind] = {
     "void": Kind.VOID,
     "preauth": Kind.PREAUTH,
 }
-ENTRY: dict[str, Entry] = {
-    "01": Entry.KEYED,
-    "02": Entry.STRIPE,
-    "90": Entry.STRIPE,
-    "03": Entry.QR,
-    "05": Entry.CHIP,
-    "07": Entry.CONTACTLESS,
-    "91": Entry.CONTACTLESS,
-    "10": Entry.ECOMMERCE,
-    "81": Entry.ECOMMERCE,
-}
-"""By the first two digits of DE22; the wire lets no others through."""
+ENTRY: dict[str, Entry] = {entry.name.lower(): entry for entry in Entry}
+"""By the wire's word for DE22; it lets no others through."""
 _ORIGINAL_DAYS_MAX = 366
 _DAYS_KNOWN_MAX = 1_000
 _NO_MMDD = "0000"
@@ -91,7 +81,7 @@ class Door:
         else:
             kind, channel, days_back = KIND[request.kind], request.channel, self._days_back
             expiry = _expiry(request)
-            order_id, entry = request.order_id or "", ENTRY[request.entry_mode[:2]]
+            order_id, entry = request.order_id or "", ENTRY[request.entry]
             advice, partial = request.advice, request.partial_ok
         day = self._local_day(request.local_mmdd, today, days_back)
         original: OriginalRef | None = None
