@@ -6,6 +6,7 @@ into entries, the store writes both down.
 
 import msgspec
 
+from switch.domain.budget import Grants, Pools
 from switch.domain.cashback import Piece
 from switch.domain.payment import FIRST, NEXT, Kind, Outcome
 from switch.domain.request import Entry, Stored
@@ -15,6 +16,18 @@ FunderNoWon = tuple[tuple[int, int], ...]
 """(funder_no, won) pairs."""
 LotWon = tuple[int, int, int]
 """(lot_no, kind, won > 0; where Decision says so, negative won undo it)."""
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One reason against a payment: its number, the limit with what was used of it, the won above it, the day
+    (yyyymmdd) on which it counts anew, and the rules (or campaigns) that it comes from."""
+
+    reason: int
+    limit: int = 0
+    used: int = 0
+    short: int = 0
+    resets: int = 0
+    rules: tuple[str, ...] = ()
 
 
 class UsageChange(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +46,12 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     `hold`, `expires`: the lots that a 0100 holds and the last valid day (yyyymmdd); `released`: the lots that
     a hold got back; `named`: (STAN, DE7) of an original that is not known; `tap`: counted as contactless
     without a PIN; `chip`: what the chip signed, and its signature (DE55, hex).
+
+    `grants`: (funder_no, budget_no, won) of a purchase's cashback as granted; `missed`: likewise what was due
+    and no budget had any more; `kept`: what is left of the grants after returns, on the purchase; on a return,
+    `kept_before` and `kept_after` it. `faults`: every reason against a declined payment, the one that is
+    answered first. `passed_over`: coupons and grants that could not pay, as (campaign_no, won short of the
+    minimum spend, or 0 where the merchant may not take it). `case`: the donation case of a gift.
     """
 
     uses: tuple[tuple[int, int], ...] = ()
@@ -59,6 +78,15 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     released: tuple[LotWon, ...] = ()
     named: tuple[int, str] | None = None
     chip: str = ""
+    grants: Grants = ()
+    missed: Grants = ()
+    kept: Grants | None = None
+    kept_before: Grants | None = None
+    kept_after: Grants | None = None
+    faults: tuple[Fault, ...] = ()
+    passed_over: tuple[tuple[int, int], ...] = ()
+    case: str = ""
+    outside_ref: str = ""
 
 
 _encode_detail = msgspec.json.Encoder().encode
@@ -81,11 +109,12 @@ class ForbiddenTransitionError(ValueError):
 
 
 class OriginalChange(msgspec.Struct, frozen=True):
-    """The original payment after something of it was returned or given again."""
+    """The original payment after something of it was returned or given again; `detail` if that changes."""
 
     stored: Stored
     returned: int
     outcome: Outcome
+    detail: bytes | None = None
 
 
 class Decision(msgspec.Struct, gc=False):
@@ -94,7 +123,12 @@ class Decision(msgspec.Struct, gc=False):
     spent        lots → merchant                    restored    merchant → lots
     treasury     merchant → funder's treasury return (negative won: back again)
     opened       the new lot of a top-up            removed     lot → safeguarded account (top-up reversed)
-    granted      funders → accrued cashback         taken       accrued cashback → funders (either sign)
+    granted      funders → accrued cashback         taken       accrued cashback → funders
+                 (funder_no, budget_no, won)                    (negative won: granted again)
+    issued       (budget_no, month, won) of a bound on top-ups, taken; negative won: given back
+    missed       (budget_no, month, won) that were due and not to be had
+    campaigns    (campaign_no, won) that count for the member; negative won: no more
+    gift         (case, won) given to a donation case; negative won: taken back
     recovered    lots → accrued cashback (negative won: back again)
     receivable   owed by the member instead
     holds        every hold that changes, as it stands afterwards; one without won is removed
@@ -108,8 +142,12 @@ class Decision(msgspec.Struct, gc=False):
     treasury: FunderNoWon = ()
     opened: Lot | None = None
     removed: LotWon | None = None
-    granted: FunderNoWon = ()
-    taken: FunderNoWon = ()
+    granted: Grants = ()
+    taken: Grants = ()
+    issued: tuple[tuple[int, int, int], ...] = ()
+    missed: tuple[tuple[int, int, int], ...] = ()
+    campaigns: tuple[tuple[int, int], ...] = ()
+    gift: tuple[str, int] | None = None
     recovered: tuple[LotWon, ...] = ()
     receivable: int = 0
     usage: UsageChange | None = None
@@ -118,8 +156,8 @@ class Decision(msgspec.Struct, gc=False):
     holds: tuple[Hold, ...] = ()
 
 
-def apply(decision: Decision, wallet: Wallet) -> None:
-    """Carry a decision out on the wallet in memory, so that the batch's next request sees it.
+def apply(decision: Decision, wallet: Wallet, pools: Pools) -> None:
+    """Carry a decision out on the wallet and the budgets in memory, so that the batch's next request sees it.
 
     Raises ForbiddenTransitionError where the life cycle (payment.FIRST, payment.NEXT) has no such step.
     """
@@ -146,6 +184,31 @@ def apply(decision: Decision, wallet: Wallet) -> None:
     for change in decision.originals:
         change.stored.returned = change.returned
         change.stored.outcome = change.outcome
+        if change.detail is not None:
+            change.stored.detail = change.detail
+    if decision.granted or decision.taken or decision.issued or decision.missed or decision.campaigns:
+        _apply_pools(decision, wallet, pools)
+
+
+def _apply_pools(decision: Decision, wallet: Wallet, pools: Pools) -> None:
+    month = decision.stored.usage_month
+    for _, budget_no, won in decision.granted:
+        if budget_no:
+            pools.take(budget_no, month, won)
+    for _, budget_no, won in decision.taken:
+        if budget_no and won > 0:
+            pools.give(budget_no, month, won)
+        elif budget_no:
+            pools.take(budget_no, month, -won)
+    for budget_no, of_month, won in decision.issued:
+        if won > 0:
+            pools.take(budget_no, of_month, won)
+        else:
+            pools.give(budget_no, of_month, -won)
+    for budget_no, of_month, won in decision.missed:
+        pools.miss(budget_no, of_month, won)
+    for campaign_no, won in decision.campaigns:
+        wallet.campaign_won[campaign_no] = wallet.campaign_won.get(campaign_no, 0) + won
 
 
 def _check_steps(decision: Decision) -> None:

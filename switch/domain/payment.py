@@ -9,7 +9,8 @@ class Kind(IntEnum):
     """What a message asks for. The numbers are stored; never renumber.
 
     A completion and an offline purchase are purchases that come as advices (0220): settlement, refunds, fees
-    and cashback see purchases. A pre-authorisation (0100, its increments too) holds money and moves none.
+    and cashback see purchases. A pre-authorisation (0100, its increments too) holds money and moves none. A gift
+    is a payment to a donation case: no fee, no cashback, in no limit.
     """
 
     PURCHASE = 1
@@ -19,6 +20,7 @@ class Kind(IntEnum):
     REVERSAL = 5
     PREAUTH = 6
     VOID = 7
+    GIFT = 8
 
 
 class Outcome(IntEnum):
@@ -34,6 +36,7 @@ class Outcome(IntEnum):
 
 
 _P, _R, _T, _A, _V = Kind.PURCHASE, Kind.REFUND, Kind.TOPUP, Kind.PREAUTH, Kind.VOID
+_G = Kind.GIFT
 
 # The life cycle. A payment is born with one of the outcomes of its kind …
 FIRST: dict[Kind, frozenset[Outcome]] = {
@@ -45,13 +48,14 @@ FIRST: dict[Kind, frozenset[Outcome]] = {
     Kind.REVERSAL: frozenset({Outcome.APPROVED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION}),
     Kind.PREAUTH: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
     Kind.VOID: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
+    Kind.GIFT: frozenset({Outcome.APPROVED, Outcome.DECLINED}),
 }
 
 # … and moves only along these lines, each open to the kinds that it names.
 NEXT: dict[Outcome, dict[Outcome, frozenset[Kind]]] = {
     Outcome.APPROVED: {
         Outcome.RETURNED_PARTLY: frozenset({_P, _A}),  # refund; partial reversal; part of a hold released
-        Outcome.RETURNED: frozenset({_P, _A, _T, _R, _V}),  # refund, void, reversal; the hold released
+        Outcome.RETURNED: frozenset({_P, _A, _T, _R, _V, _G}),  # refund, void, reversal; the hold released
         Outcome.COMPLETED: frozenset({_A}),  # its completion came
     },
     Outcome.RETURNED_PARTLY: {

@@ -9,9 +9,11 @@ from datetime import datetime, time
 
 import msgspec
 
+from switch.domain.budget import Budget, pots_of
+from switch.domain.campaign import Campaign
 from switch.domain.money import WON_MAX
 
-LOT_KINDS = ("charged", "points")
+LOT_KINDS = ("charged", "points", "grant", "coupon")
 """Kinds of value that a wallet can hold."""
 
 REVERSALS_AFTER_COMPLETION = ("refund", "exception")
@@ -44,7 +46,8 @@ class Tier(msgspec.Struct, frozen=True, gc=False):
 class Bonus(msgspec.Struct, frozen=True, gc=False):
     """A rate on top of the tiers, for a merchant group, a channel, both, or (None, None) everybody.
 
-    inside_cap: only the part of the payment inside the monthly cap earns it (DOMAIN rule 4).
+    inside_cap: only the part of the payment inside the monthly cap earns it (DOMAIN rule 4). `budget` is the
+    code of the budget that pays it, "" the one that pays the tiers.
     """
 
     code: str
@@ -53,6 +56,7 @@ class Bonus(msgspec.Struct, frozen=True, gc=False):
     rate_ppm: int
     shares: Shares
     inside_cap: bool = True
+    budget: str = ""
 
 
 class Restriction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -114,6 +118,11 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     day is hold_days after its 0100's; its completion may exceed it by completion_over (ppm of the hold);
     reversal_after_completion is one of REVERSALS_AFTER_COMPLETION. offline_max (won) bounds what an advice
     books without an authorisation or a chip's proof: more is left to a person.
+
+    expired_to is the funder to whom charged money and points go once they have expired ("" the first named);
+    grants and coupons go back to their own. A company's wallet has company_limits, and cashback only where
+    company_cashback says so. Charged money is paid back within withdraw_days of an unused top-up, or once
+    withdraw_after (ppm) of it is spent. Merchants of donation_group take gifts instead of payments.
     """
 
     programme_id: str
@@ -136,6 +145,12 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reversal_after_completion: str = "refund"
     contactless: Contactless = Contactless()
     offline_max: int = WON_MAX
+    expired_to: str = ""
+    company_limits: Limits = Limits()
+    company_cashback: bool = False
+    withdraw_days: int = 7
+    withdraw_after: int = 600_000
+    donation_group: str = ""
 
     @property
     def cap(self) -> int:
@@ -146,7 +161,10 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Programme(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One city's currency: its funders, its card ranges and every version of its rules, ascending.
 
-    cutover is Korean wall time (see calendar.business_date).
+    cutover is Korean wall time (see calendar.business_date). `budgets` are the lines that the file names;
+    `lines()` adds the pots of
+    campaigns. `member_tags` are what members may be marked with, at most 31; their order
+    never changes.
     """
 
     programme_id: str
@@ -155,6 +173,19 @@ class Programme(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     funders: tuple[Funder, ...]
     bins: tuple[str, ...]
     policies: tuple[Policy, ...]
+    budgets: tuple[Budget, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    member_tags: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[Budget, ...]:
+        """Every budget: those that the file names, and the pots of campaigns."""
+        pots = [
+            pot
+            for campaign in self.campaigns
+            if campaign.total_max
+            for pot in pots_of(campaign.budget_code, campaign.total_max, campaign.shares)
+        ]
+        return (*self.budgets, *pots)
 
     def policy_at(self, instant: datetime) -> Policy:
         """Return the version in force at an aware instant; a version holds from its very instant on.

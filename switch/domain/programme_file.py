@@ -7,7 +7,7 @@ hash names exactly this content. The file itself is explained in config/programm
 
 import hashlib
 import re
-from datetime import datetime, time
+from datetime import time
 from typing import Any
 
 import msgspec
@@ -24,31 +24,36 @@ from switch.domain.programme import (
     Policy,
     Programme,
     Restriction,
-    Shares,
     Tier,
 )
 from switch.domain.programme_limits import read_contactless, read_limits
-from switch.domain.toml_reader import Document, Problem, Table, nearest, percent
+from switch.domain.programme_money import read_budgets, read_campaigns
+from switch.domain.toml_reader import Document, Problem, Table, nearest
+from switch.domain.toml_words import (
+    LABEL,
+    LABEL_FORM,
+    NAME,
+    NAME_FORM,
+    NO_INSTANT,
+    WORD,
+    WORD_FORM,
+    read_code,
+    read_instant,
+    read_rate_and_shares,
+)
 
 FUNDERS_MAX, POLICIES_MAX, TIERS_MAX, BONUSES_MAX, RESTRICTIONS_MAX = 20, 500, 20, 50, 100
 MONTHS_MAX = 120
 HOLD_DAYS_MAX = 90
+WITHDRAW_DAYS_MAX = 3_660
+TAGS_MAX = 31
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-NAME_FORM = "1 to 32 of a-z, 0-9 and _, a letter first"
-_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_WORD_FORM = "1 to 32 of a-z, 0-9, _ and -"
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
 _VERSION_FORM = "1 to 32 letters, digits, points and dashes"
-_LABEL = re.compile(r"\S(.{0,198}\S)?")
-_LABEL_FORM = "1 to 200 characters on one line"
 _CUTOVER = re.compile(r"(0\d|1[01]):([0-5]\d)")
 _CUTOVER_FORM = 'a Korean time before noon as "HH:MM", the start of each business date'
 _BIN = re.compile(r"\d{6}|\d{8}")
 _BIN_FORM = "a card range of 6 or 8 digits, in quotes"
-
-_NO_INSTANT = datetime(1970, 1, 1, tzinfo=SEOUL)
-"""Stands in for an instant that could not be read."""
 
 
 class ProgrammeError(Exception):
@@ -70,19 +75,31 @@ def parse_programme(text: str, filename: str) -> Programme:
     root = document.root
     head = root.table("programme")
     programme_id = head.text("id", NAME, NAME_FORM)
-    name = head.text("name", _LABEL, _LABEL_FORM)
+    name = head.text("name", LABEL, LABEL_FORM)
     cutover = _time(head.text("cutover", _CUTOVER, _CUTOVER_FORM, fallback="00:00"))
     bins = head.words("bins", form=_BIN, form_text=_BIN_FORM)
+    tags = head.words("member_tags", form=NAME, form_text=NAME_FORM, fallback=(), most=TAGS_MAX)
     if head.is_clean:
         _check_bins(head, bins)
     head.finish()
     funders = _funders(root)
-    policies = _policies(root, programme_id, tuple(funder.id for funder in funders))
+    funder_ids = tuple(funder.id for funder in funders)
+    budgets = read_budgets(root, funder_ids)
+    campaigns = read_campaigns(root, funder_ids, tags, budgets)
+    policies = _policies(root, programme_id, funder_ids)
     root.finish()
     if document.problems:
         raise ProgrammeError(sorted(document.problems, key=lambda problem: problem.line))
     return Programme(
-        programme_id=programme_id, name=name, cutover=cutover, funders=funders, bins=bins, policies=policies
+        programme_id=programme_id,
+        name=name,
+        cutover=cutover,
+        funders=funders,
+        bins=bins,
+        policies=policies,
+        budgets=budgets,
+        campaigns=campaigns,
+        member_tags=tags,
     )
 
 
@@ -90,6 +107,9 @@ def canonical_json(programme: Programme) -> bytes:
     """Return the one byte form of a programme: fields in order, no white space, UTF-8."""
     plain = msgspec.to_builtins(programme)
     plain["policies"] = [_plain_policy(policy) for policy in programme.policies]
+    for name in ("budgets", "campaigns", "member_tags"):
+        if not plain[name]:
+            del plain[name]
     return msgspec.json.encode(plain)
 
 
@@ -101,7 +121,8 @@ def canonical_policy(policy: Policy) -> bytes:
 # Rules that older versions did not have: left out where they say nothing, so that a version which payments
 # were judged by keeps its hash.
 _LATER_RULES = (
-    "hold_days", "completion_over", "reversal_after_completion", "contactless", "offline_max"
+    "hold_days", "completion_over", "reversal_after_completion", "contactless", "offline_max",
+    "expired_to", "company_limits", "company_cashback", "withdraw_days", "withdraw_after", "donation_group",
 )  # fmt: skip
 
 
@@ -110,6 +131,9 @@ def _plain_policy(policy: Policy) -> dict[str, Any]:
     for name in _LATER_RULES:
         if getattr(policy, name) == _DEFAULTS[name]:
             del plain[name]
+    for bonus in plain["bonuses"]:
+        if not bonus["budget"]:
+            del bonus["budget"]
     return plain
 
 
@@ -131,7 +155,11 @@ def from_canonical(data: bytes) -> Programme:
         msgspec.structs.replace(policy, effective_from=policy.effective_from.astimezone(SEOUL))
         for policy in programme.policies
     )
-    return msgspec.structs.replace(programme, policies=policies)
+    campaigns = tuple(
+        msgspec.structs.replace(one, starts=one.starts.astimezone(SEOUL), ends=one.ends.astimezone(SEOUL))
+        for one in programme.campaigns
+    )
+    return msgspec.structs.replace(programme, policies=policies, campaigns=campaigns)
 
 
 def _time(text: str) -> time:
@@ -148,7 +176,7 @@ def _check_bins(head: Table, bins: tuple[str, ...]) -> None:
 def _funders(root: Table) -> tuple[Funder, ...]:
     funders: list[Funder] = []
     for table in root.tables("funder", FUNDERS_MAX):
-        funder = Funder(table.text("id", NAME, NAME_FORM), table.text("name", _LABEL, _LABEL_FORM))
+        funder = Funder(table.text("id", NAME, NAME_FORM), table.text("name", LABEL, LABEL_FORM))
         table.finish()
         if funder.id and any(funder.id == other.id for other in funders):
             table.report("id", f'funder "{funder.id}" stands twice', "give each funder an id of its own")
@@ -164,7 +192,7 @@ def _policies(root: Table, programme_id: str, funder_order: tuple[str, ...]) -> 
         if policy.version and any(policy.version == other.version for other in policies):
             fix = "give each version a name of its own"
             table.report("version", f'version "{policy.version}" stands twice', fix)
-        if policies and _NO_INSTANT < policy.effective_from <= policies[-1].effective_from:
+        if policies and NO_INSTANT < policy.effective_from <= policies[-1].effective_from:
             last = policies[-1]
             table.report(
                 "effective_from",
@@ -191,9 +219,9 @@ def _base(table: Table, policies: list[Policy]) -> Policy | None:
 def _policy(table: Table, base: Policy | None, programme_id: str, funder_order: tuple[str, ...]) -> Policy:
     """Read one version; a section that stands in `base` only is taken over whole."""
     version = table.text("version", _VERSION, _VERSION_FORM)
-    effective_from = _instant(table)
+    effective_from = read_instant(table, "effective_from")
     table.allow("tier", "bonus", "restriction", "limits", "fee_class", "fee_default", "completion_over")
-    table.allow("contactless")
+    table.allow("contactless", "company_limits", "withdraw_after")
     tiers = _tiers(table, funder_order) if base is None or "tier" in table else base.tiers
     bonuses = _bonuses(table, funder_order) if base is None or "bonus" in table else base.bonuses
     rules = _restrictions(table) if base is None or "restriction" in table else base.restrictions
@@ -239,53 +267,32 @@ def _policy(table: Table, base: Policy | None, programme_id: str, funder_order: 
         ),
         offline_max=table.integer("offline_max", 0, WON_MAX, base.offline_max if base else WON_MAX),
         contactless=read_contactless(table) if base is None or "contactless" in table else base.contactless,
+        expired_to=_funder(table, "expired_to", funder_order, base.expired_to if base else ""),
+        company_limits=(
+            read_limits(table, "company_limits")
+            if base is None or "company_limits" in table
+            else base.company_limits
+        ),
+        company_cashback=table.flag("company_cashback", base.company_cashback if base else False),
+        withdraw_days=table.integer("withdraw_days", 0, WITHDRAW_DAYS_MAX, base.withdraw_days if base else 7),
+        withdraw_after=(
+            table.rate("withdraw_after")
+            if "withdraw_after" in table
+            else (base.withdraw_after if base else 600_000)
+        ),
+        donation_group=table.text(
+            "donation_group", NAME, NAME_FORM, fallback=base.donation_group if base else ""
+        ),
     )
     table.finish()
     return policy
 
 
-def _instant(table: Table) -> datetime:
-    example = "2025-01-01T00:00:00+09:00"
-    value = table.value("effective_from", True, example)
-    if value is None:
-        return _NO_INSTANT
-    if not isinstance(value, datetime):
-        fix = f"write date, time and offset without quotes, for example {example}"
-        table.report("effective_from", "must be an instant", fix)
-        return _NO_INSTANT
-    if not 2000 <= value.year <= 2200:
-        table.report("effective_from", f"the year {value.year} cannot be meant", "write a year after 2000")
-        return _NO_INSTANT
-    if value.tzinfo is None:
-        table.report("effective_from", "has no offset from UTC", f"write {value.isoformat()}+09:00")
-        return _NO_INSTANT
-    if value.utcoffset() != SEOUL.utcoffset(None):
-        fix = f"write the same instant in Korean time: {value.astimezone(SEOUL).isoformat()}"
-        table.report("effective_from", "is not in Korean time (+09:00)", fix)
-        return _NO_INSTANT
-    return value.astimezone(SEOUL)
-
-
-def _rate_and_shares(item: Table, funder_order: tuple[str, ...]) -> tuple[int, Shares]:
-    """Read a rate and what each funder pays of it, in the programme's order of funders."""
-    problems_before = len(item.document.problems)
-    rate_ppm = item.rate("rate")
-    shares = item.table("shares", required=rate_ppm > 0)
-    found: dict[str, int] = {}
-    for funder in shares.names():
-        if funder in funder_order:
-            found[funder] = shares.rate(funder)
-        else:
-            shares.report(funder, f'unknown funder "{funder}"', nearest(funder, funder_order))
-    if len(item.document.problems) == problems_before and sum(found.values()) != rate_ppm:
-        parts = ", ".join(f"{funder} {percent(ppm)}" for funder, ppm in found.items())
-        total = percent(sum(found.values()))
-        item.report(
-            "rate",
-            f"is {percent(rate_ppm)}, but its funders' shares add up to {total} ({parts or 'none'})",
-            f'make the shares add up to {percent(rate_ppm)}, or write rate = "{total}"',
-        )
-    return rate_ppm, tuple((funder, found[funder]) for funder in funder_order if found.get(funder))
+def _funder(table: Table, key: str, funders: tuple[str, ...], fallback: str) -> str:
+    found = table.text(key, NAME, NAME_FORM, fallback=fallback)
+    if found and found not in funders:
+        table.report(key, f'unknown funder "{found}"', nearest(found, funders))
+    return found
 
 
 def _tiers(table: Table, funder_order: tuple[str, ...]) -> tuple[Tier, ...]:
@@ -293,7 +300,7 @@ def _tiers(table: Table, funder_order: tuple[str, ...]) -> tuple[Tier, ...]:
     end: int | None = 0
     for item in table.tables("tier", TIERS_MAX):
         above, up_to, end = _step(item, end)
-        tiers.append(Tier(above, up_to, *_rate_and_shares(item, funder_order)))
+        tiers.append(Tier(above, up_to, *read_rate_and_shares(item, funder_order)))
         item.finish()
     return tuple(tiers)
 
@@ -334,13 +341,15 @@ def _step(item: Table, end_before: int | None) -> tuple[int, int, int | None]:
 def _bonuses(table: Table, funder_order: tuple[str, ...]) -> tuple[Bonus, ...]:
     bonuses: list[Bonus] = []
     for item in table.tables("bonus", BONUSES_MAX, required=False):
-        code = _code(item, [bonus.code for bonus in bonuses])
+        code = read_code(item, [bonus.code for bonus in bonuses])
         group = item.text("group", NAME, NAME_FORM, fallback="") or None
         channel = item.choice("channel", CHANNELS, fallback="") or None
-        rate_ppm, shares = _rate_and_shares(item, funder_order)
+        rate_ppm, shares = read_rate_and_shares(item, funder_order)
         if item.is_clean and not rate_ppm:
             item.report("rate", "a bonus of 0 % does nothing", "remove the bonus")
-        bonuses.append(Bonus(code, group, channel, rate_ppm, shares, item.flag("inside_cap", True)))
+        inside_cap = item.flag("inside_cap", True)
+        budget = item.text("budget", NAME, NAME_FORM, fallback="")
+        bonuses.append(Bonus(code, group, channel, rate_ppm, shares, inside_cap, budget))
         item.finish()
     return tuple(bonuses)
 
@@ -349,15 +358,15 @@ def _restrictions(table: Table) -> tuple[Restriction, ...]:
     rules: list[Restriction] = []
     for item in table.tables("restriction", RESTRICTIONS_MAX, required=False):
         rule = Restriction(
-            code=_code(item, [rule.code for rule in rules]),
+            code=read_code(item, [rule.code for rule in rules]),
             lot_kinds=item.words("lot_kinds", known=LOT_KINDS),
-            reason_ko=item.text("reason_ko", _LABEL, _LABEL_FORM),
-            reason_en=item.text("reason_en", _LABEL, _LABEL_FORM),
-            categories=item.words("categories", form=_WORD, form_text=_WORD_FORM, fallback=()),
+            reason_ko=item.text("reason_ko", LABEL, LABEL_FORM),
+            reason_en=item.text("reason_en", LABEL, LABEL_FORM),
+            categories=item.words("categories", form=WORD, form_text=WORD_FORM, fallback=()),
             sizes=item.words("sizes", known=SIZES, fallback=()),
-            regions_not_in=item.words("regions_not_in", form=_WORD, form_text=_WORD_FORM, fallback=()),
+            regions_not_in=item.words("regions_not_in", form=WORD, form_text=WORD_FORM, fallback=()),
             head_regions_not_in=item.words(
-                "head_regions_not_in", form=_WORD, form_text=_WORD_FORM, fallback=()
+                "head_regions_not_in", form=WORD, form_text=WORD_FORM, fallback=()
             ),
             sales_over=item.integer("sales_over", 1, WON_MAX, fallback=0),
             channels=item.words("channels", known=CHANNELS, fallback=()),
@@ -371,10 +380,3 @@ def _restrictions(table: Table) -> tuple[Restriction, ...]:
         item.finish()
         rules.append(rule)
     return tuple(rules)
-
-
-def _code(item: Table, taken: list[str]) -> str:
-    code = item.text("code", NAME, NAME_FORM)
-    if code and code in taken:
-        item.report("code", f'"{code}" stands twice in this version', "give each one a code of its own")
-    return code

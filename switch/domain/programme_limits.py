@@ -24,9 +24,9 @@ def read_contactless(table: Table) -> Contactless:
     return found
 
 
-def read_limits(table: Table) -> Limits:
-    """The limits of one member; what is left out does not exist."""
-    item = table.table("limits", required=False)
+def read_limits(table: Table, name: str = "limits") -> Limits:
+    """The limits of one wallet; what is left out does not exist."""
+    item = table.table(name, required=False)
     limits = Limits(
         payment_max=item.integer("payment_max", 1, WON_MAX, fallback=0),
         day_max=item.integer("day_max", 1, WON_MAX, fallback=0),

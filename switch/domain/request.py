@@ -4,6 +4,7 @@ from enum import IntEnum
 
 import msgspec
 
+from switch.domain.campaign import Campaign
 from switch.domain.merchant import Merchant
 from switch.domain.payment import PaymentKey
 from switch.domain.programme import Policy, Restriction
@@ -63,7 +64,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     if approved; `expiry` yymm as the terminal read it, or None. `advice`: it has happened already (0220);
     `partial`: the terminal takes less than it asks for; `replacement` (won) what a partial reversal leaves
     standing (DE95), -1 without; `atc` the chip's transaction counter (EMV tag 9F36), 0 without; `batch_no`
-    the terminal's, 0 without; `chip` what may be kept of the chip's data (DE55, hex), "" without.
+    the terminal's, 0 without; `chip` what may be kept of the chip's data (DE55, hex), "" without. `case` is the
+    donation case that a gift is for, `gift_from` the kind of money that it is made from ("" any);
+    `outside_ref` the reference of a top-up outside this system, "" without.
     """
 
     key: PaymentKey
@@ -88,12 +91,19 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     atc: int = 0
     batch_no: int = 0
     chip: str = ""
+    case: str = ""
+    gift_from: str = ""
+    outside_ref: str = ""
 
 
 class Terms(msgspec.Struct, frozen=True):
     """What holds for one policy, merchant, day and channel: worked out once, used for many payments.
 
-    `refused` lists the restrictions per lot kind name; `funder_no` numbers the programme's funders.
+    `refused` lists the restrictions per lot kind name; `funder_no` numbers the programme's funders, `budget_no`
+    its budgets by code and funder id. `campaigns` are those of grants and coupons, by number; `barred` the
+    numbers of those whose money may not be spent here. `windows` are those of extra cashback that hold at this
+    merchant and channel, whatever the time of day; `windows_by_code` all of them. `donation`: the merchant takes
+    gifts, and nothing else.
     """
 
     policy: Policy
@@ -103,6 +113,13 @@ class Terms(msgspec.Struct, frozen=True):
     refused: dict[str, tuple[Restriction, ...]]
     funder_no: dict[str, int]
     merchant_open: bool
+    budget_no: dict[tuple[str, str], int] = {}
+    campaigns: dict[int, Campaign] = {}
+    barred: frozenset[int] = frozenset()
+    windows: tuple[tuple[int, Campaign], ...] = ()
+    windows_by_code: dict[str, tuple[int, Campaign]] = {}
+    tag_bit: dict[str, int] = {}
+    donation: bool = False
 
 
 class Stored(msgspec.Struct):

@@ -12,9 +12,16 @@ class LotKind(IntEnum):
 
     CHARGED = 1
     POINTS = 2
+    GRANT = 3
+    COUPON = 4
 
 
-LOT_KIND_NAME: dict[int, str] = {LotKind.CHARGED: "charged", LotKind.POINTS: "points"}
+LOT_KIND_NAME: dict[int, str] = {
+    LotKind.CHARGED: "charged",
+    LotKind.POINTS: "points",
+    LotKind.GRANT: "grant",
+    LotKind.COUPON: "coupon",
+}
 LOT_KIND_NO: dict[str, int] = {name: number for number, name in LOT_KIND_NAME.items()}
 
 NEVER = 0
@@ -23,7 +30,11 @@ LOTS_MAX = 2_000
 
 
 class Lot(msgspec.Struct, gc=False):
-    """Value of one origin. `balance`, `granted` in won; `opened`, `expires` (last valid day) yyyymmdd."""
+    """Value of one origin. `balance`, `granted` in won; `opened`, `expires` (last valid day) yyyymmdd.
+
+    `campaign_no` is the campaign that a grant or coupon comes from; 0 none. A coupon is whole
+    (balance = granted) or it is used.
+    """
 
     lot_no: int
     kind: int
@@ -32,6 +43,7 @@ class Lot(msgspec.Struct, gc=False):
     granted: int
     opened: int
     expires: int = NEVER
+    campaign_no: int = 0
 
     def valid_on(self, day: int) -> bool:
         """Whether its value may be spent on this day (yyyymmdd)."""
@@ -90,11 +102,20 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     uses: tuple[tuple[int, int, int], ...]
 
 
+class Holder(IntEnum):
+    """Whose wallet it is. The numbers are stored."""
+
+    PERSON = 1
+    COMPANY = 2
+
+
 class Wallet(msgspec.Struct, gc=False):
     """A member's wallet. `month` and `day` count for the latest ones seen.
 
     Older months are in `past`; of older days, `past_days` holds what was loaded because a payment asks.
     `holds` counts the holds that the books keep for it; `held` has them, by the posting number of their 0100.
+    `tags` has a bit for each of the programme's member tags (Programme.member_tags, the first is bit 0).
+    `campaign_won` is what campaigns with a bound per member have granted it, loaded where a payment asks.
     """
 
     bucket: int
@@ -112,11 +133,14 @@ class Wallet(msgspec.Struct, gc=False):
     day: int
     day_spent: int
     holds: int
+    tags: int
+    holder: int
     lots: dict[int, Lot]
     past: dict[int, MonthUsage]
     cards: dict[int, Card]
     past_days: dict[int, int] = {}
     held: dict[int, Hold] = {}
+    campaign_won: dict[int, int] = {}
 
     def usage_of(self, month: int) -> MonthUsage:
         """Usage in a month (yyyymm). A month later than the latest one has none yet."""

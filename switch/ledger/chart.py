@@ -16,10 +16,13 @@ class Account(IntEnum):
     MEMBER_RECEIVABLE = 121  # asset, by wallet: clawed-back cashback that was already spent
     CARD_MONEY = 201  # liability, by lot: charged money
     POINTS = 202  # liability, by lot: cashback credited
+    GRANTS = 203  # liability, by lot: policy money (scholarships, relief money, grants of a campaign)
+    COUPONS = 204  # liability, by lot: coupons, at the most that they may come to
     CASHBACK_ACCRUED = 211  # liability, by wallet: cashback promised, not yet credited
     MERCHANT_PAYABLE = 221  # liability, by merchant: sales not yet paid out
     PAYOUT_SENT = 231  # liability, by merchant: paid out by file, not yet seen on the bank statement
     TREASURY_RETURN = 241  # liability, by funder: unspent public money that goes back
+    IN_TRANSIT = 251  # liability: on its way from one wallet to another; 0 at the end of every transaction
     FEE_INCOME = 301  # income: merchant fees
 
 
@@ -39,14 +42,22 @@ DIMENSION: dict[Account, Dimension] = {
     Account.MEMBER_RECEIVABLE: Dimension.WALLET,
     Account.CARD_MONEY: Dimension.LOT,
     Account.POINTS: Dimension.LOT,
+    Account.GRANTS: Dimension.LOT,
+    Account.COUPONS: Dimension.LOT,
     Account.CASHBACK_ACCRUED: Dimension.WALLET,
     Account.MERCHANT_PAYABLE: Dimension.MERCHANT,
     Account.PAYOUT_SENT: Dimension.MERCHANT,
     Account.TREASURY_RETURN: Dimension.FUNDER,
+    Account.IN_TRANSIT: Dimension.NONE,
     Account.FEE_INCOME: Dimension.NONE,
 }
 
-LOT_ACCOUNT: dict[str, Account] = {"charged": Account.CARD_MONEY, "points": Account.POINTS}
+LOT_ACCOUNT: dict[str, Account] = {
+    "charged": Account.CARD_MONEY,
+    "points": Account.POINTS,
+    "grant": Account.GRANTS,
+    "coupon": Account.COUPONS,
+}
 
 _A = Account
 ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
@@ -72,5 +83,27 @@ ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
         (_A.MERCHANT_PAYABLE, _A.FEE_INCOME),  # merchant fee
         (_A.FEE_INCOME, _A.MERCHANT_PAYABLE),  # fee given back on a negative net
         (_A.MERCHANT_PAYABLE, _A.PAYOUT_SENT),  # payout
+        (_A.FUNDER_DUE, _A.GRANTS),  # issue of a campaign
+        (_A.FUNDER_DUE, _A.COUPONS),
+        (_A.GRANTS, _A.FUNDER_DUE),  # issue taken back, unspent
+        (_A.COUPONS, _A.FUNDER_DUE),
+        (_A.GRANTS, _A.MERCHANT_PAYABLE),  # purchase with policy money
+        (_A.COUPONS, _A.MERCHANT_PAYABLE),
+        (_A.MERCHANT_PAYABLE, _A.GRANTS),
+        (_A.MERCHANT_PAYABLE, _A.COUPONS),
+        (
+            _A.GRANTS,
+            _A.TREASURY_RETURN,
+        ),  # expired: what is left goes to its funder, or to whom the policy says
+        (_A.COUPONS, _A.TREASURY_RETURN),
+        (_A.POINTS, _A.TREASURY_RETURN),
+        (_A.CARD_MONEY, _A.TREASURY_RETURN),
+        (_A.CARD_MONEY, _A.IN_TRANSIT),  # from one member to another
+        (_A.IN_TRANSIT, _A.CARD_MONEY),
+        (_A.POINTS, _A.IN_TRANSIT),
+        (_A.IN_TRANSIT, _A.POINTS),
+        (_A.POINTS, _A.FUNDER_DUE),  # correction of cashback that was too much
+        (_A.CARD_MONEY, _A.FUNDER_DUE),
+        (_A.MEMBER_RECEIVABLE, _A.FUNDER_DUE),
     }
 )

@@ -14,7 +14,8 @@ class UnbookableError(ValueError):
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One movement of `won` (> 0) from the credit account to the debit account.
 
-    `lot_no`, `merchant_no`, `funder_no` are 0 where neither account asks for them. The wallet, the business
+    `lot_no`, `merchant_no`, `funder_no` are 0 where neither account asks for them. `budget_no` names the budget
+    that cashback was taken from, 0 where there is none. The wallet, the business
     date and the posting's sequence number are the posting's, and are added where it is stored.
     """
 
@@ -24,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     lot_no: int = 0
     merchant_no: int = 0
     funder_no: int = 0
+    budget_no: int = 0
 
 
 def _needs(debit: Account, credit: Account) -> tuple[bool, bool, bool]:
@@ -36,7 +38,14 @@ _ALLOWED = {debit * 1000 + credit: _needs(debit, credit) for debit, credit in AL
 
 
 def entry(
-    debit: Account, credit: Account, won: int, *, lot_no: int = 0, merchant_no: int = 0, funder_no: int = 0
+    debit: Account,
+    credit: Account,
+    won: int,
+    *,
+    lot_no: int = 0,
+    merchant_no: int = 0,
+    funder_no: int = 0,
+    budget_no: int = 0,
 ) -> Entry:
     """Build an entry; raises UnbookableError for a pair, an amount or a dimension that the chart forbids."""
     needs = _ALLOWED.get(debit * 1000 + credit)
@@ -47,7 +56,7 @@ def entry(
     lot, merchant, funder = needs
     if (lot and lot_no <= 0) or (merchant and merchant_no <= 0) or (funder and funder_no <= 0):
         raise UnbookableError(f"{debit.name} and {credit.name} need their lot, merchant or funder")
-    return Entry(debit, credit, won, lot_no, merchant_no, funder_no)
+    return Entry(debit, credit, won, lot_no, merchant_no, funder_no, budget_no)
 
 
 class Source(IntEnum):
@@ -56,4 +65,6 @@ class Source(IntEnum):
     PAYMENT = 1  # a payment, refund, top-up or reversal through the switch
     FUNDING = 2  # an operator's file of money received
     CREDIT = 3  # the nightly credit of cashback
-    CORRECTION = 4
+    CORRECTION = 4  # of cashback by a wrong rule
+    ACT = 5  # an operator's act on wallets: issue of a campaign, gift, refund of charged money
+    EXPIRY = 6  # the nightly return of what has expired

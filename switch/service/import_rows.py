@@ -14,11 +14,12 @@ import msgspec
 from switch.domain.calendar import OPEN_DAYS_MAX, day_of_date
 from switch.domain.merchant import CHANNELS, SIZES
 from switch.domain.money import WON_MAX
-from switch.domain.programme import LOT_KINDS
+
 from switch.service.import_files import CellError, Column
 from switch.wire.redact import luhn_valid
 
 CARD_STATES = ("active", "blocked", "lost", "stolen")
+FUNDING_KINDS = ("charged", "points")
 CARD_FORMS = ("card", "qr", "mobile")
 GROUPS_MAX = 50
 KEY_MODES = ("session", "dukpt_tdes", "dukpt_aes")
@@ -332,7 +333,7 @@ FUNDING = (
         "reference", _form(r"[0-9A-Za-z._:/-]{1,64}", "a reference: 1 to 64 letters, digits and . _ : / -")
     ),
     Column("member_id", _MEMBER_ID),
-    Column("kind", _must_choose(LOT_KINDS)),
+    Column("kind", _must_choose(FUNDING_KINDS)),
     Column("won", _won(1)),
     Column("funder", _form(r"([a-z][a-z0-9_]{0,31})?", "a funder id, or nothing")),
     Column("day", _day),

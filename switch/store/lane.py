@@ -153,7 +153,7 @@ class LaneBooks:
         loaded = Loaded(
             epoch=clocks[0][2] if clocks else 0,
             closed_through={row[0]: day_of_date(row[1]) if row[1] else 0 for row in clocks},
-            wallets={row[1]: _new_wallet(*row, {}, {}, {}) for row in wallets},
+            wallets={row[1]: _new_wallet(*row, {}, {}, {}, {}, {}, {}) for row in wallets},
             stored={},
             tombstones={(row[0], row[1], row[2], row[3]) for row in stones},
         )

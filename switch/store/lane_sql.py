@@ -28,13 +28,14 @@ SELECT p.programme_no, p.closed_through, c.reference_epoch FROM programme p, con
 LOCK_WALLETS = """\
 SELECT w.bucket, w.wallet_id, w.programme_no, w.state = 1, w.points_on, w.seq, w.lot_seq, w.receivable,
        w.month, w.month_spent, w.month_basis, w.month_topup, w.day, w.day_spent,
-       w.holds
+       w.holds, w.tags, w.holder
 FROM unnest(%s, %s) AS k(bucket, wallet_id)
 JOIN wallet w ON w.bucket = k.bucket AND w.wallet_id = k.wallet_id
 ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w"""
 
 LOTS = """\
-SELECT l.wallet_id, l.lot_no, l.kind, l.funder_no, l.balance, l.granted, l.opened, l.expires
+SELECT l.wallet_id, l.lot_no, l.kind, l.funder_no, l.balance, l.granted, l.opened, l.expires,
+       l.campaign_no
 FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, spent_too)
 JOIN lot l ON l.bucket = k.bucket AND l.wallet_id = k.wallet_id AND (l.balance > 0 OR k.spent_too)"""
 

@@ -177,6 +177,10 @@ wallet = Table(
     Column("day", Integer, nullable=False, server_default="0"),  # yyyymmdd of the counter that follows
     _won("day_spent"),
     Column("holds", SmallInteger, nullable=False, server_default="0"),  # rows in `hold`
+    Column(
+        "tags", Integer, nullable=False, server_default="0"
+    ),  # a bit for each of the programme's member tags
+    Column("holder", SmallInteger, nullable=False, server_default="1"),  # switch.domain.wallet.Holder
     PrimaryKeyConstraint("bucket", "wallet_id"),
     CheckConstraint("receivable >= 0", name="wallet_receivable"),
 )
@@ -215,6 +219,7 @@ lot = Table(
     _won("granted", default=False),
     Column("opened", Integer, nullable=False),  # yyyymmdd
     Column("expires", Integer, nullable=False, server_default="0"),  # last valid day, yyyymmdd; 0 never
+    Column("campaign_no", Integer, nullable=False, server_default="0"),  # where grants and coupons come from
     PrimaryKeyConstraint("bucket", "wallet_id", "lot_no"),
     CheckConstraint("balance >= 0", name="lot_balance"),
 )
@@ -324,6 +329,7 @@ entry = Table(
     Column("lot_no", Integer, nullable=False),
     Column("merchant_no", Integer, nullable=False),
     Column("funder_no", SmallInteger, nullable=False),
+    Column("budget_no", SmallInteger, nullable=False, server_default="0"),  # that cashback was taken from
     PrimaryKeyConstraint("bucket", "business_date", "wallet_id", "seq", "line"),
     CheckConstraint("won > 0 AND debit <> credit", name="entry_balanced"),
     postgresql_partition_by="RANGE (business_date)",

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 import settlement.store as settlement_tables
-from switch.store import schema, schema_messages, schema_terminal  # noqa: F401 - the tables of terminals
+from switch.store import schema, schema_messages, schema_programme, schema_terminal  # noqa: F401 - tables
 from switch.store.migrate import mark, missing_revisions, upgrade
 from tests.support.postgres import Database, Server, shared_server
 
@@ -71,7 +71,15 @@ def differences(engine: Engine) -> list[object]:
 
 def test_an_empty_database_becomes_what_the_programs_say(empty: Database) -> None:
     engine = empty.engine(owner=True)
-    assert missing_revisions(engine) == ["0001", "0002", "0003", "0004", "0005", "0006"]
+    assert missing_revisions(engine) == [
+        "0001",
+        "0002",
+        "0003",
+        "0004",
+        "0005",
+        "0006",
+        *("0007", "0008", "0009", "0010", "0011", "0012"),
+    ]
     upgrade(engine)
     assert missing_revisions(engine) == []
     assert differences(engine) == []

@@ -1,0 +1,1 @@
+-- Operators' acts on wallets: issue of campaigns, gifts, refunds of charged money; expiry.

@@ -1,0 +1,1 @@
+-- Donation cases, and prize draws.

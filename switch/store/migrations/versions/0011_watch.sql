@@ -1,0 +1,1 @@
+-- What watches for illegal discounting, and what it found.

@@ -1,0 +1,1 @@
+-- Merchants' facts that change on a day.
