@@ -10,7 +10,13 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 import settlement.store as settlement_tables
-from switch.store import schema, schema_messages, schema_programme, schema_terminal  # noqa: F401 - tables
+from switch.store import (  # noqa: F401 - tables
+    schema,
+    schema_messages,
+    schema_programme,
+    schema_review,
+    schema_terminal,
+)
 from switch.store.migrate import mark, missing_revisions, upgrade
 from tests.support.postgres import Database, Server, shared_server
 
