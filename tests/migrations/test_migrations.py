@@ -10,6 +10,7 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 import settlement.store as settlement_tables
+import switch.store.schema_donations  # noqa: F401 - tables
 from switch.store import (  # noqa: F401 - tables
     schema,
     schema_messages,
