@@ -4,7 +4,10 @@ Facts that change carry the day from which they hold, because a payment is judge
 own day, however late it arrives. Days are yyyymmdd ints.
 """
 
+from typing import Self
+
 import msgspec
+from msgspec.structs import replace
 
 SIZES = ("small", "medium", "large", "ssm")
 """Classes of shop; ssm is the super-supermarket (준대규모점포)."""
@@ -15,12 +18,23 @@ CHANNELS = ("pos", "online", "delivery", "mall")
 _NO_GROUPS: frozenset[str] = frozenset()
 
 
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What a merchant is from a day on (yyyymmdd), until the next of its facts."""
+
+    valid_from: int
+    category: str
+    size: str
+    region: str
+    head_region: str
+
+
 class Merchant(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One merchant of one programme, as reference data has it.
 
     merchant_no is the int4 of the books, merchant_id the acquirer's id (DE42, up to 15 characters).
     annual_sales: (valid_from, won), ascending. groups: (group, valid_from, valid_to), valid_to
-    exclusive, 0 = open-ended. closed_day is the first day without trade, 0 = trading.
+    exclusive, 0 = open-ended. closed_day is the first day without trade, 0 = trading. category, size, region
+    and head_region are those that it began with; facts has every later change, ascending: `on` tells a day's.
     """
 
     merchant_no: int
@@ -36,6 +50,20 @@ class Merchant(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     groups: tuple[tuple[str, int, int], ...] = ()
     opened_day: int = 0
     closed_day: int = 0
+    facts: tuple[Facts, ...] = ()
+
+    def on(self, day: int) -> Self:
+        """Return the merchant as it is on `day`: with that day's category, size, region and head region."""
+        for facts in reversed(self.facts):
+            if facts.valid_from <= day:
+                return replace(
+                    self,
+                    category=facts.category,
+                    size=facts.size,
+                    region=facts.region,
+                    head_region=facts.head_region,
+                )
+        return self
 
     def groups_on(self, day: int) -> frozenset[str]:
         """Return the groups that the merchant belongs to on `day`."""

@@ -16,11 +16,12 @@ def refusals(
 ) -> tuple[Restriction, ...]:
     """Return every restriction that forbids value of `lot_kind` at `merchant`, in the policy's order.
 
-    `day` (yyyymmdd) is the payment's own: groups and annual sales are those of that day. A merchant whose
-    sales are not known yet is not held to be over any limit. Empty = allowed.
+    `day` (yyyymmdd) is the payment's own: category, size, regions, groups and annual sales are those of that
+    day. A merchant whose sales are not known yet is not held to be over any limit. Empty = allowed.
     """
     if not policy.restrictions:
         return ()
+    merchant = merchant.on(day)
     groups = merchant.groups_on(day)
     sales = merchant.annual_sales_on(day) or 0
     return tuple(

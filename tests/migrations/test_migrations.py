@@ -13,10 +13,13 @@ import settlement.store as settlement_tables
 import switch.store.schema_donations  # noqa: F401 - tables
 from switch.store import (  # noqa: F401 - tables
     schema,
+    schema_facts,
     schema_messages,
     schema_programme,
     schema_review,
+    schema_shadow,
     schema_terminal,
+    schema_watch,
 )
 from switch.store.migrate import mark, missing_revisions, upgrade
 from tests.support.postgres import Database, Server, shared_server
