@@ -26,7 +26,7 @@ from tests.support.postgres import Database, Server, shared_server
 
 INSERT_ONLY = (
     *("entry", "house_entry", "business_day", "tombstone", "funding", "card_index", "member"),
-    *("terminal_batch_detail", "terminal_batch_difference", "key_audit"),
+    *("terminal_batch_detail", "terminal_batch_difference", "key_audit", "act", "budget_change"),
 )
 
 
