@@ -115,6 +115,7 @@ class Wallet(msgspec.Struct, gc=False):
     Older months are in `past`; of older days, `past_days` holds what was loaded because a payment asks.
     `holds` counts the holds that the books keep for it; `held` has them, by the posting number of their 0100.
     `tags` has a bit for each of the programme's member tags (Programme.member_tags, the first is bit 0).
+    `stopped_until` is the last day (yyyymmdd) on which the watch for illegal discounting stops it, 0 none.
     `campaign_won` is what campaigns with a bound per member have granted it, loaded where a payment asks.
     """
 
@@ -135,9 +136,10 @@ class Wallet(msgspec.Struct, gc=False):
     holds: int
     tags: int
     holder: int
-    lots: dict[int, Lot]
-    past: dict[int, MonthUsage]
-    cards: dict[int, Card]
+    stopped_until: int = 0
+    lots: dict[int, Lot] = {}
+    past: dict[int, MonthUsage] = {}
+    cards: dict[int, Card] = {}
     past_days: dict[int, int] = {}
     held: dict[int, Hold] = {}
     campaign_won: dict[int, int] = {}

@@ -28,7 +28,7 @@ SELECT p.programme_no, p.closed_through, c.reference_epoch FROM programme p, con
 LOCK_WALLETS = """\
 SELECT w.bucket, w.wallet_id, w.programme_no, w.state = 1, w.points_on, w.seq, w.lot_seq, w.receivable,
        w.month, w.month_spent, w.month_basis, w.month_topup, w.day, w.day_spent,
-       w.holds, w.tags, w.holder
+       w.holds, w.tags, w.holder, w.stopped_until
 FROM unnest(%s, %s) AS k(bucket, wallet_id)
 JOIN wallet w ON w.bucket = k.bucket AND w.wallet_id = k.wallet_id
 ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w"""
@@ -108,12 +108,12 @@ SELECT * FROM unnest({", ".join(["%s"] * 32)})"""
 
 INSERT_ENTRIES = """\
 INSERT INTO entry (bucket, business_date, wallet_id, seq, line, programme_no, source, debit, credit, won,
-                   lot_no, merchant_no, funder_no)
+                   lot_no, merchant_no, funder_no, budget_no)
 SELECT k.bucket, k.business_date, k.wallet_id, k.seq, k.line, k.programme_no, 1, k.debit, k.credit, k.won,
-       k.lot_no, k.merchant_no, k.funder_no
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       k.lot_no, k.merchant_no, k.funder_no, k.budget_no
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
   AS k(bucket, business_date, wallet_id, seq, line, programme_no, debit, credit, won, lot_no, merchant_no,
-       funder_no)"""
+       funder_no, budget_no)"""
 
 UPDATE_WALLETS = """\
 UPDATE wallet w SET seq = k.seq, lot_seq = k.lot_seq, receivable = k.receivable, month = k.month,
@@ -150,9 +150,9 @@ DELETE FROM hold h USING unnest(%s, %s, %s) AS k(bucket, wallet_id, seq)
 WHERE h.bucket = k.bucket AND h.wallet_id = k.wallet_id AND h.seq = k.seq"""
 
 UPDATE_ORIGINALS = """\
-UPDATE payment p SET returned = k.returned, outcome = k.outcome
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
-  AS k(bucket, local_day, local_time, terminal_id, stan, kind, returned, outcome)
+UPDATE payment p SET returned = k.returned, outcome = k.outcome, detail = k.detail
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)
+  AS k(bucket, local_day, local_time, terminal_id, stan, kind, returned, outcome, detail)
 WHERE p.bucket = k.bucket AND p.local_day = k.local_day AND p.local_time = k.local_time
     AND p.terminal_id = k.terminal_id AND p.stan = k.stan AND p.kind = k.kind
     AND p.local_day BETWEEN %s AND %s"""

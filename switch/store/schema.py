@@ -177,10 +177,9 @@ wallet = Table(
     Column("day", Integer, nullable=False, server_default="0"),  # yyyymmdd of the counter that follows
     _won("day_spent"),
     Column("holds", SmallInteger, nullable=False, server_default="0"),  # rows in `hold`
-    Column(
-        "tags", Integer, nullable=False, server_default="0"
-    ),  # a bit for each of the programme's member tags
+    Column("tags", Integer, nullable=False, server_default="0"),  # a bit for each of Programme.member_tags
     Column("holder", SmallInteger, nullable=False, server_default="1"),  # switch.domain.wallet.Holder
+    Column("stopped_until", Integer, nullable=False, server_default="0"),  # by the watch; yyyymmdd
     PrimaryKeyConstraint("bucket", "wallet_id"),
     CheckConstraint("receivable >= 0", name="wallet_receivable"),
 )

@@ -13,6 +13,7 @@ import settlement.store as settlement_tables
 import switch.store.schema_donations  # noqa: F401 - tables
 from switch.store import (  # noqa: F401 - tables
     schema,
+    schema_acts,
     schema_facts,
     schema_messages,
     schema_programme,
