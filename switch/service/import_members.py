@@ -6,15 +6,17 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from switch.domain.payment import bucket_of
+from switch.domain.toml_reader import nearest
+from switch.domain.wallet import Holder
 from switch.service import import_rows as rows_of
 from switch.service.import_books import Books, ImportReport, refuse_twice, report
 from switch.service.import_files import Problems, Progress, no_progress, read_rows
-from switch.service.import_rows import CardRow, MemberRow
+from switch.service.import_rows import HOLDERS, CardRow, MemberRow
 from switch.service.vault import Vault, card_row_id
 from switch.service.vault_rotation import refuse_old_keys
 from switch.store import cards as card_store
 from switch.store.bulk import bump_epoch, lock_administration
-from switch.store.cards import CardAt, MemberAt, NewCard
+from switch.store.cards import CardAt, MemberAt, NewCard, NewMember
 from switch.store.hotlist import CardMark, note_cards
 from switch.store.reference_write import ProgrammeAt
 from switch.wire.redact import luhn_valid, mask_pan
@@ -23,7 +25,8 @@ _STATE_ORDER = {"active": 0, "blocked": 1, "lost": 2, "stolen": 2}
 
 
 def import_members(engine: Engine, path: Path, progress: Progress = no_progress) -> ImportReport:
-    """Import members; a new one gets a wallet. Only `points_on` may change. Raises ImportRefusedError."""
+    """Import members; a new one gets a wallet. `points_on` and tags may change, a person stays a person: what
+    payments were judged by would change with it. Raises ImportRefusedError."""
     problems = Problems(path.name)
     rows = [MemberRow(*row) for row in read_rows(path, rows_of.MEMBERS, problems, progress)]
     refuse_twice(problems, "member_id", ((row.line, (row.programme, row.member_id)) for row in rows))
@@ -33,25 +36,55 @@ def import_members(engine: Engine, path: Path, progress: Progress = no_progress)
         books = Books(connection, problems)
         known = books.members(rows)
         wallet_id = card_store.next_wallet_id(connection)
-        new: list[tuple[int, str, int, int, bool]] = []
-        changed: list[tuple[int, int, bool]] = []
+        new: list[NewMember] = []
+        changed: list[MemberAt] = []
         for row in rows:
             programme = books.programme(row.line, row.programme)
             if programme is None or _is_card_number(problems, row.line, row.member_id, programme):
                 continue
             member = known.get((row.programme, row.member_id))
+            tags = _tag_bits(problems, row, programme)
             if member is None:
+                holder = Holder.COMPANY if row.holder == "company" else Holder.PERSON
+                at = (bucket_of(wallet_id), wallet_id)
                 new.append(
-                    (programme.programme_no, row.member_id, bucket_of(wallet_id), wallet_id, row.points_on)
+                    NewMember(programme.programme_no, row.member_id, *at, row.points_on, tags or 0, holder)
                 )
                 wallet_id += 1
-            elif member.points_on != row.points_on:
-                changed.append((member.bucket, member.wallet_id, row.points_on))
+                continue
+            _check_holder(problems, row, member)
+            after = msgspec.structs.replace(
+                member, points_on=row.points_on, tags=member.tags if tags is None else tags
+            )
+            if after != member:
+                changed.append(after)
         problems.raise_any()
         progress("writing", 0, len(new) + len(changed))
         card_store.add_members(connection, new)
-        card_store.switch_points(connection, changed)
+        card_store.change_members(connection, changed)
     return report("members", path, len(rows), len(new), len(changed))
+
+
+def _tag_bits(problems: Problems, row: MemberRow, programme: ProgrammeAt) -> int | None:
+    """The row's tags as bits; None where the file leaves them open."""
+    if row.tags is None:
+        return None
+    known = programme.programme.member_tags
+    bits = 0
+    for tag in row.tags:
+        if tag in known:
+            bits |= 1 << known.index(tag)
+        else:
+            fix = nearest(tag, known) if known else "name it in the programme file: member_tags"
+            problems.add(row.line, "tags", f'{row.programme} has no member tag "{tag}"', fix)
+    return bits
+
+
+def _check_holder(problems: Problems, row: MemberRow, member: MemberAt) -> None:
+    stands = HOLDERS[member.holder - 1]
+    if row.holder not in (None, stands):
+        fix = f"give the {row.holder} a member_id of its own"
+        problems.add(row.line, "holder", f"the wallet is a {stands}'s", fix)
 
 
 def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = no_progress) -> ImportReport:

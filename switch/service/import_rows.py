@@ -14,13 +14,13 @@ import msgspec
 from switch.domain.calendar import OPEN_DAYS_MAX, day_of_date
 from switch.domain.merchant import CHANNELS, SIZES
 from switch.domain.money import WON_MAX
-
 from switch.service.import_files import CellError, Column
 from switch.wire.redact import luhn_valid
 
 CARD_STATES = ("active", "blocked", "lost", "stolen")
 FUNDING_KINDS = ("charged", "points")
 CARD_FORMS = ("card", "qr", "mobile")
+HOLDERS = ("person", "company")
 GROUPS_MAX = 50
 KEY_MODES = ("session", "dukpt_tdes", "dukpt_aes")
 KEY_FORMS = ("block", "x917")
@@ -29,12 +29,17 @@ KEY_TEXT = r"U[0-9A-F]{32}|S[0-9A-Z]{16,199}"  # a variant key or a key block, u
 
 
 class MemberRow(msgspec.Struct, frozen=True, gc=False):
-    """A member and whether points may be spent."""
+    """A member, whether points may be spent, whose wallet it is, and the programme's tags that it has.
+
+    `holder` (person or company) and `tags` are None where the file leaves them open.
+    """
 
     line: int
     member_id: str
     programme: str
     points_on: bool
+    holder: str | None
+    tags: tuple[str, ...] | None
 
 
 class CardRow(msgspec.Struct, frozen=True, gc=False):
@@ -55,7 +60,10 @@ class CardRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class MerchantRow(msgspec.Struct, frozen=True):
-    """A merchant with its annual sales from a day on and all its dated groups (yyyymmdd; 0 open-ended)."""
+    """A merchant with its annual sales from a day on and all its dated groups (yyyymmdd; 0 open-ended).
+
+    `effective_from` is the day from which category, size, region and head region are as the row says.
+    """
 
     line: int
     merchant_id: str
@@ -75,6 +83,7 @@ class MerchantRow(msgspec.Struct, frozen=True):
     account_holder: str
     payout_days: int | None
     groups: tuple[tuple[str, int, int], ...]
+    effective_from: date | None
 
 
 class TerminalRow(msgspec.Struct, frozen=True, gc=False):
@@ -239,6 +248,16 @@ def _channels(cell: str) -> tuple[str, ...]:
     return parts
 
 
+def _tags(cell: str) -> tuple[str, ...]:
+    """`student,senior`; an empty cell takes all tags away."""
+    tags = tuple(dict.fromkeys(part.strip() for part in cell.split(",") if part.strip()))
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise CellError(f"{tag[:40]!r} is no tag", 'write tags of the programme: "student,senior"')
+    return tags
+
+
+_TAG = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _GROUP = re.compile(r"([a-z][a-z0-9_]{0,31}):(\d{4}-\d{2}-\d{2})(?:\.\.(\d{4}-\d{2}-\d{2})?)?")
 
 
@@ -271,7 +290,13 @@ _PROGRAMME = _form(r"[a-z][a-z0-9_]{0,31}", "a programme id, as in its file")
 _MERCHANT_ID = _form(r"[0-9A-Za-z._-]{1,15}", "a merchant id (DE42): 1 to 15 letters, digits, points, dashes")
 _WORD = _form(r"[a-z0-9][a-z0-9_-]{0,31}", "one word of a-z, 0-9, _ and -")
 
-MEMBERS = (Column("member_id", _MEMBER_ID), Column("programme", _PROGRAMME), Column("points_on", _yes_no))
+MEMBERS = (
+    Column("member_id", _MEMBER_ID),
+    Column("programme", _PROGRAMME),
+    Column("points_on", _yes_no),
+    Column("holder", _choice(HOLDERS, empty=True), optional=True),
+    Column("tags", _tags, optional=True),
+)
 
 CARDS = (
     Column("programme", _PROGRAMME),
@@ -302,6 +327,7 @@ MERCHANTS = (
     Column("account_holder", _label),
     Column("payout_days", _or_none(_payout_days)),
     Column("groups", _groups),
+    Column("effective_from", _or_none(_day), optional=True),
 )
 
 _TERMINAL_ID = _form(r"[0-9A-Za-z]{8}", "a terminal id (DE41): 8 letters or digits")

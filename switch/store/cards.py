@@ -7,16 +7,31 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select, text
 
+from switch.domain.wallet import Holder
 from switch.store.bulk import chunks, copy_rows, lock_wallets
 from switch.store.schema import card, card_index, member, wallet
 
 
 class MemberAt(msgspec.Struct, frozen=True, gc=False):
-    """Where a member's wallet is."""
+    """Where a member's wallet is; its tags (bits) and holder as switch.domain.wallet.Wallet has them."""
 
     bucket: int
     wallet_id: int
     points_on: bool
+    tags: int = 0
+    holder: int = Holder.PERSON
+
+
+class NewMember(msgspec.Struct, frozen=True, gc=False):
+    """A member to be stored, with an empty wallet."""
+
+    programme_no: int
+    member_id: str
+    bucket: int
+    wallet_id: int
+    points_on: bool
+    tags: int = 0
+    holder: int = Holder.PERSON
 
 
 class CardAt(msgspec.Struct, frozen=True, gc=False):
@@ -60,11 +75,18 @@ def find_members(connection: Connection, programme_no: int, member_ids: Iterable
     found: dict[str, MemberAt] = {}
     for chunk in chunks(member_ids):
         rows = connection.execute(
-            select(member.c.member_id, member.c.bucket, member.c.wallet_id, wallet.c.points_on)
+            select(
+                member.c.member_id,
+                member.c.bucket,
+                member.c.wallet_id,
+                wallet.c.points_on,
+                wallet.c.tags,
+                wallet.c.holder,
+            )
             .join(wallet, (wallet.c.bucket == member.c.bucket) & (wallet.c.wallet_id == member.c.wallet_id))
             .where(member.c.programme_no == programme_no, member.c.member_id == func.any(chunk))
         )
-        found.update((row[0], MemberAt(row[1], row[2], row[3])) for row in rows)
+        found.update((row[0], MemberAt(*row[1:])) for row in rows)
     return found
 
 
@@ -73,31 +95,43 @@ def next_wallet_id(connection: Connection) -> int:
     return int(connection.scalar(select(func.coalesce(func.max(member.c.wallet_id), 0))) or 0) + 1
 
 
-def add_members(connection: Connection, rows: Sequence[tuple[int, str, int, int, bool]]) -> None:
-    """Store (programme_no, member_id, bucket, wallet_id, points_on) with an empty wallet each."""
+def add_members(connection: Connection, members: Sequence[NewMember]) -> None:
+    """Store members, each with an empty wallet."""
     copy_rows(
         connection,
         "wallet",
-        ("bucket", "wallet_id", "programme_no", "points_on"),
-        ((bucket, wallet_id, programme_no, on) for programme_no, _, bucket, wallet_id, on in rows),
+        ("bucket", "wallet_id", "programme_no", "points_on", "tags", "holder"),
+        (
+            (new.bucket, new.wallet_id, new.programme_no, new.points_on, new.tags, new.holder)
+            for new in members
+        ),
     )
     copy_rows(
-        connection, "member", ("programme_no", "member_id", "bucket", "wallet_id"), (row[:4] for row in rows)
+        connection,
+        "member",
+        ("programme_no", "member_id", "bucket", "wallet_id"),
+        ((new.programme_no, new.member_id, new.bucket, new.wallet_id) for new in members),
     )
 
 
-def switch_points(connection: Connection, changes: Sequence[tuple[int, int, bool]]) -> None:
-    """Set whether points may be spent: (bucket, wallet_id, on)."""
-    lock_wallets(connection, ((bucket, wallet_id) for bucket, wallet_id, _ in changes))
+def change_members(connection: Connection, changes: Sequence[MemberAt]) -> None:
+    """Give wallets what their members now want: whether points may be spent, and their tags."""
+    lock_wallets(connection, ((one.bucket, one.wallet_id) for one in changes))
     for chunk in chunks(changes):
-        buckets, wallets, flags = zip(*chunk, strict=True)
         connection.execute(
             text(
-                "UPDATE wallet w SET points_on = k.points_on FROM unnest(CAST(:buckets AS smallint[]),"
-                " CAST(:wallets AS bigint[]), CAST(:flags AS boolean[])) AS k(bucket, wallet_id, points_on)"
+                "UPDATE wallet w SET points_on = k.points_on, tags = k.tags"
+                " FROM unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[]),"
+                " CAST(:flags AS boolean[]), CAST(:tags AS integer[]))"
+                " AS k(bucket, wallet_id, points_on, tags)"
                 " WHERE w.bucket = k.bucket AND w.wallet_id = k.wallet_id"
             ),
-            {"buckets": list(buckets), "wallets": list(wallets), "flags": list(flags)},
+            {
+                "buckets": [one.bucket for one in chunk],
+                "wallets": [one.wallet_id for one in chunk],
+                "flags": [one.points_on for one in chunk],
+                "tags": [one.tags for one in chunk],
+            },
         )
 
 
