@@ -5,6 +5,7 @@ for a person to look at. The part that nothing covered is the merchant's risk: n
 goods were handed over.
 """
 
+from switch.domain.budget import Pools
 from switch.domain.decision import Decision, Detail, OriginalChange
 from switch.domain.holds import closed, head, held_of, open_hold
 from switch.domain.matching import base_of, candidates, completion_of
@@ -19,13 +20,15 @@ from switch.domain.wallet import Hold, Wallet
 _REVERSED_BEFORE = REASONS["reversed_before"].number
 
 
-def offline(request: Request, wallet: Wallet, terms: Terms, business_day: int, fault: str | None) -> Decision:
+def offline(
+    request: Request, wallet: Wallet, terms: Terms, business_day: int, pools: Pools, fault: str | None
+) -> Decision:
     """A purchase made without asking. `fault` is why the card or merchant would have been refused."""
     today, day = business_day, request.key.local_day
     faults = [fault] if fault else []
     unproven = _unproven(request, terms, 0)
     if unproven:
-        return _settle(request, wallet, terms, business_day, (), request.amount, [*faults, unproven])
+        return _settle(request, wallet, terms, business_day, pools, (), request.amount, [*faults, unproven])
     held = held_of(wallet, today)
     spent, missing, barred, rules = choose(wallet, terms, day, request.amount, held)
     over = over_limit(wallet, terms, day, request.amount, today)
@@ -33,7 +36,7 @@ def offline(request: Request, wallet: Wallet, terms: Terms, business_day: int, f
         faults.append("merchant_restricted")
     if over is not None:
         faults.append(over[0])
-    return _settle(request, wallet, terms, business_day, spent, missing, faults)
+    return _settle(request, wallet, terms, business_day, pools, spent, missing, faults)
 
 
 def complete(
@@ -41,6 +44,7 @@ def complete(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     originals: list[Stored],
     *,
     fault: str | None,
@@ -82,7 +86,7 @@ def complete(
     holds = (closed(hold),) if hold else ()
     wanted = [text for text in faults if text]
     left = request.amount - bookable + missing
-    return _settle(request, wallet, terms, business_day, spent, left, wanted, base, holds)
+    return _settle(request, wallet, terms, business_day, pools, spent, left, wanted, base, holds)
 
 
 def _covered(hold: Hold | None, base: Stored | None, terms: Terms) -> int:
@@ -136,6 +140,7 @@ def _settle(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     spent: tuple[tuple[int, int, int], ...],
     missing: int,
     faults: list[str],
@@ -161,6 +166,7 @@ def _settle(
         wallet,
         terms,
         business_day,
+        pools,
         spent,
         balances(wallet, terms, request.key.local_day, _minus(spent), held),
         reason="exception" if why else "approved",

@@ -5,6 +5,8 @@ share; a decision sees only the won that it may take right now (Pools), and says
 so that whoever runs it can fetch more and ask again.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from switch.domain.money import largest_remainder
@@ -64,28 +66,27 @@ class Change(msgspec.Struct, gc=False):
 
 
 class Pools:
-    """What a batch may take, pool by pool. Decisions read it; `take` and `give` carry them out.
+    """What a batch may take, pool by pool. Decisions read it; whoever carries them out takes and gives.
 
-    `lines` are the programme's budgets by number. A pool that is not in `left` has nothing.
+    `lines` are budgets by number. A pool that is not in `left` has nothing. `changes` is what happened to
+    each pool, `short` what was due and not there.
     """
 
-    __slots__ = ("changes", "left", "lines", "retired", "short")
+    __slots__ = ("changes", "left", "lines", "short")
 
-    def __init__(
-        self,
-        lines: dict[int, Line],
-        left: dict[PoolKey, int] | None = None,
-        retired: dict[PoolKey, int] | None = None,
-    ) -> None:
+    def __init__(self, lines: Mapping[int, Line], left: dict[PoolKey, int] | None = None) -> None:
         self.lines = lines
         self.left: dict[PoolKey, int] = left if left is not None else {}
-        self.retired: dict[PoolKey, int] = retired if retired is not None else {}
         self.changes: dict[PoolKey, Change] = {}
         self.short: dict[PoolKey, int] = {}
 
     def room(self, budget_no: int, month: int) -> int:
         """Won that may be taken now."""
         return self.left.get(self.lines[budget_no].key(month), 0)
+
+    def room_again(self, budget_no: int, month: int, won: int) -> int:
+        """Of `won` that came back once: what may be taken again. Won that were retired are there for sure."""
+        return self.room(budget_no, month) if self.lines[budget_no].budget.reopen else won
 
     def miss(self, budget_no: int, month: int, won: int) -> None:
         """Note that `won` more were due than there were."""
@@ -112,8 +113,22 @@ class Pools:
         else:
             change.retired += won
 
+    def take_again(self, budget_no: int, month: int, won: int) -> None:
+        """Take won that came back once, as room_again() has shown."""
+        line = self.lines[budget_no]
+        if line.budget.reopen:
+            self.take(budget_no, month, won)
+            return
+        change = self._change(line.key(month))
+        change.returned -= won
+        change.retired -= won
+
     def _change(self, key: PoolKey) -> Change:
         return self.changes.setdefault(key, Change())
+
+
+NO_POOLS = Pools({})
+"""Of a programme without budgets."""
 
 
 def pots_of(code: str, total: int, shares: tuple[tuple[str, int], ...]) -> tuple[Budget, ...]:

@@ -5,11 +5,13 @@ boundary; every piece (tier segment or bonus) is floored to a won on its own, an
 that floored piece come by largest remainder. So totals are exact and explain themselves piece by piece.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from switch.domain.money import PPM, largest_remainder
+from switch.domain.budget import CASHBACK
+from switch.domain.campaign import Campaign
+from switch.domain.money import PPM, WON_MAX, largest_remainder
 from switch.domain.programme import Policy, Shares
 
 FunderWon = tuple[tuple[str, int], ...]
@@ -17,10 +19,12 @@ FunderWon = tuple[tuple[str, int], ...]
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
-    """One segment on one tier, or one bonus.
+    """One segment on one tier, one bonus, or one campaign's window.
 
-    kind is "tier" or "bonus"; code is the bonus's code, or the tier as "above-up_to". basis is the part of
-    the payment (won) it was taken on, won the floored result, shares whose won these are.
+    kind is "tier", "bonus" or "campaign"; code is the bonus's or campaign's code, or the tier as
+    "above-up_to". basis is the part of the payment (won) it was taken on, won the floored result (of a
+    campaign: at most what the member may still get), shares whose won these are, budget the code that they
+    are charged to.
     """
 
     kind: str
@@ -29,6 +33,14 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     rate_ppm: int
     won: int
     shares: FunderWon
+    budget: str = CASHBACK
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """A campaign's window that a payment falls into, and the won that it may come to for this member."""
+
+    campaign: Campaign
+    room: int = WON_MAX
 
 
 class Rating(msgspec.Struct, frozen=True, gc=False):
@@ -38,21 +50,34 @@ class Rating(msgspec.Struct, frozen=True, gc=False):
     by_funder: FunderWon
     pieces: tuple[Piece, ...]
 
+    def due(self) -> dict[tuple[str, str], int]:
+        """Won by (budget code, funder id): what each budget owes of it."""
+        won: dict[tuple[str, str], int] = {}
+        for piece in self.pieces:
+            for funder, part in piece.shares:
+                key = (piece.budget, funder)
+                won[key] = won.get(key, 0) + part
+        return won
+
 
 NOTHING = Rating(0, (), ())
 """The rating of a payment that earns nothing."""
 
 
-class ReductionError(ValueError):
-    """A partial cancel that would leave more cashback than the payment had."""
-
-
-def rate(policy: Policy, *, basis: int, usage_before: int, groups: Collection[str], channel: str) -> Rating:
+def rate(
+    policy: Policy,
+    *,
+    basis: int,
+    usage_before: int,
+    groups: Collection[str],
+    channel: str,
+    windows: Sequence[Window] = (),
+) -> Rating:
     """Rate `basis` won (≥ 0) of a payment after `usage_before` won (≥ 0) of the member's month.
 
-    `groups` are the merchant's on the payment's day, `channel` the payment's. What lies above the last
-    tier earns nothing, bonuses included, save those with inside_cap = False. Raises ValueError on
-    negative won.
+    `groups` are the merchant's on the payment's day, `channel` the payment's, `windows` those of campaigns
+    that the payment falls into. What lies above the last tier earns nothing, bonuses and windows included,
+    save those with inside_cap = False. Raises ValueError on negative won.
     """
     if basis < 0 or usage_before < 0:
         raise ValueError(f"cashback needs 0 won or more: basis {basis}, usage before {usage_before}")
@@ -68,45 +93,41 @@ def rate(policy: Policy, *, basis: int, usage_before: int, groups: Collection[st
         segment = min(usage_after, tier.up_to) - max(usage_before, tier.above)
         code = f"{tier.above}-{tier.up_to}"
         pieces.append(_piece("tier", code, segment, tier.rate_ppm, tier.shares))
-    for bonus in policy.bonuses:
-        if bonus.group is not None and bonus.group not in groups:
-            continue
-        if bonus.channel is not None and bonus.channel != channel:
-            continue
-        bonus_basis = max(0, min(basis, policy.cap - usage_before)) if bonus.inside_cap else basis
-        if bonus_basis:
-            pieces.append(_piece("bonus", bonus.code, bonus_basis, bonus.rate_ppm, bonus.shares))
+    if policy.bonuses or windows:
+        inside = max(0, min(basis, policy.cap - usage_before))
+        for bonus in policy.bonuses:
+            if bonus.group is not None and bonus.group not in groups:
+                continue
+            if bonus.channel is not None and bonus.channel != channel:
+                continue
+            part = inside if bonus.inside_cap else basis
+            if part:
+                budget = bonus.budget or CASHBACK
+                pieces.append(_piece("bonus", bonus.code, part, bonus.rate_ppm, bonus.shares, budget))
+        for window in windows:
+            one = window.campaign
+            part = inside if one.inside_cap else basis
+            if part:
+                piece = ("campaign", one.code, part, one.rate_ppm, one.shares, one.budget_code)
+                pieces.append(_piece(*piece, window.room))
     return _rating(policy.funder_order, pieces)
 
 
-def difference(before: Rating, after: Rating) -> FunderWon:
-    """Return the won to claw back from each funder's grant when `before` shrinks to `after` (rule 7).
-
-    `after` is the rating of the remaining amount from the same starting usage, by the same policy, groups
-    and channel. The won sum to before.total − after.total, which is never negative. One funder's may be
-    negative, by at most a won a piece: largest remainders do not always fall for everyone when a total
-    falls (the Alabama paradox). It is booked as it stands, so that afterwards every funder has paid
-    exactly its share of `after`, as if the smaller payment had been the only one.
-
-    Order is that of `before`, then funders who are in `after` alone. Raises ReductionError.
-    """
-    if after.total > before.total:
-        raise ReductionError(
-            f"the remaining amount earns {after.total:,} won, more than the {before.total:,} won granted"
-        )
-    won = dict(before.by_funder)
-    for funder, kept in after.by_funder:
-        won[funder] = won.get(funder, 0) - kept
-    return _without_zeros(won.items())
-
-
-def _piece(kind: str, code: str, basis: int, rate_ppm: int, shares: Shares) -> Piece:
-    won = basis * rate_ppm // PPM
+def _piece(
+    kind: str,
+    code: str,
+    basis: int,
+    rate_ppm: int,
+    shares: Shares,
+    budget: str = CASHBACK,
+    room: int = WON_MAX,
+) -> Piece:
+    won = min(basis * rate_ppm // PPM, room)
     if not won:
-        return Piece(kind, code, basis, rate_ppm, 0, ())
+        return Piece(kind, code, basis, rate_ppm, 0, (), budget)
     parts = largest_remainder(won, [share_ppm for _, share_ppm in shares])
     divided = tuple([(share[0], part) for share, part in zip(shares, parts, strict=True) if part])
-    return Piece(kind, code, basis, rate_ppm, won, divided)
+    return Piece(kind, code, basis, rate_ppm, won, divided, budget)
 
 
 def _rating(funder_order: tuple[str, ...], pieces: list[Piece]) -> Rating:

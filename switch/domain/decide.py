@@ -5,6 +5,7 @@ helps a cardholder: card, PIN, merchant, money, limits.
 """
 
 from switch.domain.advice import complete, offline
+from switch.domain.budget import ISSUANCE, NO_POOLS, Pools
 from switch.domain.calendar import add_months
 from switch.domain.cardcheck import check_card, tapped
 from switch.domain.decision import Decision, Detail, UsageChange, decode_detail, encode_detail
@@ -38,6 +39,7 @@ def decide(
     tombstoned: bool = False,
     original_tombstoned: bool = False,
     credited_through: int = 0,
+    pools: Pools = NO_POOLS,
 ) -> Decision:
     """Decide one request on one wallet.
 
@@ -45,23 +47,31 @@ def decide(
     may mean and those behind them (the purchase of a refund, the first 0100 of an increment, the completion
     of a 0100); `tombstoned` whether its reversal came before it, `original_tombstoned` whether that of the
     0100 that a completion names did; `credited_through` (yyyymmdd) the last business date whose cashback
-    this wallet got. Holds whose time is over are removed with whatever is decided.
+    this wallet got; `pools` what the budgets have. Holds whose time is over are removed with whatever is
+    decided.
     """
     kind = request.key.kind
     if kind in TAKES_BACK:
-        decision = _take_back(request, wallet, terms, business_day, originals, credited_through, tombstoned)
+        decision = _take_back(
+            request, wallet, terms, business_day, pools, originals, credited_through, tombstoned
+        )
     elif tombstoned:
         decision = decline(request, wallet, terms, business_day, "reversed_before")
     else:
         refused, card = check_card(request, wallet, terms, pin_tries_max, cvv_tries_max)
-        if refused is None and kind != _INQUIRY and not terms.merchant_open:
-            refused = "merchant_closed"
+        if refused is None and kind != _INQUIRY:
+            if not terms.merchant_open:
+                refused = "merchant_closed"
+            elif terms.stopped or request.key.local_day <= wallet.stopped_until:
+                refused = "stopped_by_watch"
         if request.advice and kind == _PURCHASE:
-            decision = _advice(request, wallet, terms, business_day, originals, refused, original_tombstoned)
+            decision = _advice(
+                request, wallet, terms, business_day, pools, originals, refused, original_tombstoned
+            )
         elif refused is not None:
             decision = decline(request, wallet, terms, business_day, refused)
         else:
-            decision = _ask(request, wallet, terms, business_day, originals)
+            decision = _ask(request, wallet, terms, business_day, pools, originals)
         if request.entry == _CONTACTLESS:
             card = _tap(request, wallet, decision, card)
         decision.card = card
@@ -75,13 +85,14 @@ def _take_back(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     originals: list[Stored],
     credited_through: int,
     tombstoned: bool,
 ) -> Decision:
     """Money that comes back may come back to a lost or blocked card: it goes to the member's wallet."""
     if request.key.kind == Kind.REVERSAL:
-        decision = reverse(request, wallet, terms, business_day, originals, credited_through)
+        decision = reverse(request, wallet, terms, business_day, pools, originals, credited_through)
     elif tombstoned:
         return decline(request, wallet, terms, business_day, "reversed_before")
     elif request.key.kind == Kind.REFUND:
@@ -97,28 +108,34 @@ def _advice(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     originals: list[Stored],
     fault: str | None,
     reversed_before: bool,
 ) -> Decision:
     if request.original is None:
-        return offline(request, wallet, terms, business_day, fault)
+        return offline(request, wallet, terms, business_day, pools, fault)
     return complete(
-        request, wallet, terms, business_day, originals, fault=fault, reversed_before=reversed_before
+        request, wallet, terms, business_day, pools, originals, fault=fault, reversed_before=reversed_before
     )
 
 
 def _ask(
-    request: Request, wallet: Wallet, terms: Terms, business_day: int, originals: list[Stored]
+    request: Request,
+    wallet: Wallet,
+    terms: Terms,
+    business_day: int,
+    pools: Pools,
+    originals: list[Stored],
 ) -> Decision:
     """What the card may do in principle, asked of its money."""
     kind = request.key.kind
     if kind == _PURCHASE:
-        return purchase(request, wallet, terms, business_day)
+        return purchase(request, wallet, terms, business_day, pools)
     if kind == Kind.PREAUTH:
         return preauthorise(request, wallet, terms, business_day, originals)
     if kind == Kind.TOPUP:
-        return _topup(request, wallet, terms, business_day)
+        return _topup(request, wallet, terms, business_day, pools)
     return _inquiry(request, wallet, terms, business_day)
 
 
@@ -148,7 +165,7 @@ def _inquiry(request: Request, wallet: Wallet, terms: Terms, business_day: int) 
     return Decision(record(request, wallet, terms, business_day, Outcome.APPROVED, "approved", after=after))
 
 
-def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int) -> Decision:
+def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int, pools: Pools) -> Decision:
     """Each top-up is a purchase lot of its own, with its own refund right."""
     day, amount = request.key.local_day, request.amount
     limits = terms.policy.limits
@@ -163,6 +180,12 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int) ->
             return decline(request, wallet, terms, business_day, reason, detail=over)
     if len(wallet.lots) >= LOTS_MAX and sum([lot.balance > 0 for lot in wallet.lots.values()]) >= LOTS_MAX:
         return decline(request, wallet, terms, business_day, "too_many_topups")
+    line = terms.budget_no.get((ISSUANCE, ""), 0)
+    if line and (room := pools.room(line, day // 100)) < amount:
+        over = Detail(short=amount - room)
+        refused = decline(request, wallet, terms, business_day, "over_issuance_limit", detail=over)
+        refused.missed = ((line, day // 100, amount - room),)
+        return refused
     months = terms.policy.charged_expiry_months
     lot = Lot(
         lot_no=wallet.lot_seq + 1,
@@ -184,4 +207,5 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int) ->
         after=(ledger + amount, free + (0 if terms.refused.get("charged") else amount)),
         detail=encode_detail(Detail(lot_no=lot.lot_no)),
     )
-    return Decision(stored, opened=lot, usage=UsageChange(day // 100, 0, topup=amount))
+    issued = ((line, day // 100, amount),) if line else ()
+    return Decision(stored, opened=lot, usage=UsageChange(day // 100, 0, topup=amount), issued=issued)

@@ -48,8 +48,8 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     without a PIN; `chip`: what the chip signed, and its signature (DE55, hex).
 
     `grants`: (funder_no, budget_no, won) of a purchase's cashback as granted; `missed`: likewise what was due
-    and no budget had any more; `kept`: what is left of the grants after returns, on the purchase; on a return,
-    `kept_before` and `kept_after` it. `faults`: every reason against a declined payment, the one that is
+    and no budget had any more; `kept`: what is left of the grants after returns, on the purchase; on a
+    return, `kept_before` and `kept_after` it. `faults`: every reason against a declined payment, what is
     answered first. `passed_over`: coupons and grants that could not pay, as (campaign_no, won short of the
     minimum spend, or 0 where the merchant may not take it). `case`: the donation case of a gift.
     """
@@ -199,7 +199,7 @@ def _apply_pools(decision: Decision, wallet: Wallet, pools: Pools) -> None:
         if budget_no and won > 0:
             pools.give(budget_no, month, won)
         elif budget_no:
-            pools.take(budget_no, month, -won)
+            pools.take_again(budget_no, month, -won)
     for budget_no, of_month, won in decision.issued:
         if won > 0:
             pools.take(budget_no, of_month, won)

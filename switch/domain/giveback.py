@@ -8,7 +8,10 @@ returned, else the member owes it.
 
 from typing import NamedTuple
 
-from switch.domain.cashback import NOTHING, Rating, difference, rate
+from msgspec.structs import replace
+
+from switch.domain.budget import Grants
+from switch.domain.cashback import NOTHING, Rating, Window, rate
 from switch.domain.decision import (
     Decision,
     Detail,
@@ -19,9 +22,11 @@ from switch.domain.decision import (
     decode_detail,
     encode_detail,
 )
+from switch.domain.granting import counted, due, keep, kept_of, minus, total, windows_again
 from switch.domain.holds import held_of
 from switch.domain.matching import match
 from switch.domain.payment import POSTED, Outcome
+from switch.domain.programme import expired_to
 from switch.domain.record import balances, decline, note, record, ref
 from switch.domain.request import Request, Stored, Terms
 from switch.domain.wallet import LOT_KIND_NAME, LotKind, Wallet
@@ -33,8 +38,9 @@ class Return(NamedTuple):
     restored: tuple[LotWon, ...]
     treasury: FunderNoWon
     basis_left: tuple[int, int]
-    taken: FunderNoWon
-    taken_total: int
+    kept: tuple[Grants, Grants]
+    taken: Grants
+    campaigns: tuple[tuple[int, int], ...]
     recovered: tuple[LotWon, ...]
     receivable: int
     changes: tuple[tuple[int, int], ...]
@@ -81,7 +87,9 @@ def give_back(
         original=ref(original),
         returned=(original.returned, returned),
         basis_left=back.basis_left,
-        funders=back.taken,
+        grants=back.taken,
+        kept_before=back.kept[0],
+        kept_after=back.kept[1],
         restored=back.restored,
         treasury=back.treasury,
         recovered=back.recovered,
@@ -98,7 +106,7 @@ def give_back(
         after=balances(wallet, terms, today, back.changes, held),
         basis=kept - left,
         usage_before=original.usage_before,
-        cashback=-back.taken_total,
+        cashback=-total(back.taken),
         original=original,
         detail=encode_detail(detail),
     )
@@ -108,11 +116,17 @@ def give_back(
         restored=back.restored,
         treasury=back.treasury,
         taken=back.taken,
+        campaigns=back.campaigns,
         recovered=back.recovered,
         receivable=back.receivable,
         usage=UsageChange(original.usage_month, day, spent=-amount, basis=kept - left),
         originals=(
-            OriginalChange(original, returned, Outcome.RETURNED if whole else Outcome.RETURNED_PARTLY),
+            OriginalChange(
+                original,
+                returned,
+                Outcome.RETURNED if whole else Outcome.RETURNED_PARTLY,
+                with_kept(original, back.kept[1]),
+            ),
         ),
     )
 
@@ -148,37 +162,43 @@ def _work_out(
     credited_through: int,
     held: dict[int, int],
 ) -> Return:
-    uses = decode_detail(original.detail).uses
+    done = decode_detail(original.detail)
     basis_kinds = terms.policy.cashback_basis
     skip, wanted = original.returned, amount
     left = original.basis
     restored: list[LotWon] = []
     treasury: list[tuple[int, int]] = []
     basis_back = 0
-    for lot_no, used in reversed(uses):
+    for lot_no, used in reversed(done.uses):
         lot = wallet.lots[lot_no]
         counts = LOT_KIND_NAME[lot.kind] in basis_kinds
-        before = min(skip, used)
-        skip -= before
-        won = min(used - before, wanted)
+        past = min(skip, used)
+        skip -= past
+        won = min(used - past, wanted)
         wanted -= won
         if counts:
-            left -= before
+            left -= past
             basis_back += won
         if not won:
             continue
-        if lot.funder_no and not lot.valid_on(day):
-            treasury.append((lot.funder_no, won))  # an expired lot does not revive (rule 8)
+        if not lot.valid_on(day):  # an expired lot does not revive (rule 8)
+            treasury.append((lot.funder_no or terms.funder_no[expired_to(terms.policy)], won))
         else:
             restored.append((lot_no, lot.kind, won))
     kept = left - basis_back
-    taken_rating = _taken(terms, original, left, kept)
-    taken = tuple([(terms.funder_no[funder], won) for funder, won in taken_rating if won])
-    total = sum([won for _, won in taken])
+    windows = windows_again(terms, done)
+    before = kept_of(done)
+    after = keep(
+        before,
+        _rating(terms, original, left, windows).total,
+        due(_rating(terms, original, kept, windows), terms),
+    )
+    taken = minus(before, after)
+    owed = total(taken)
     recovered: list[LotWon] = []
     receivable = 0
-    if total > 0 and original.business_day <= credited_through:
-        recovered, receivable = _recover(wallet, restored, total, day, held)
+    if owed and original.business_day <= credited_through:
+        recovered, receivable = _recover(wallet, restored, owed, day, held)
     changes: dict[int, int] = {}
     for lot_no, _, won in restored:
         changes[lot_no] = changes.get(lot_no, 0) + won
@@ -188,15 +208,22 @@ def _work_out(
         tuple(restored),
         tuple(treasury),
         (left, kept),
+        (before, after),
         taken,
-        total,
+        tuple([(campaign_no, -won) for campaign_no, won in counted(terms, windows, taken)]),
         tuple(recovered),
         receivable,
         tuple(changes.items()),
     )
 
 
-def _rating(terms: Terms, original: Stored, basis: int) -> Rating:
+def with_kept(original: Stored, kept: Grants | None) -> bytes | None:
+    """The purchase's explanation with what is kept of its grants now; None where it never had any."""
+    done = decode_detail(original.detail)
+    return encode_detail(replace(done, kept=kept or ())) if kept_of(done) or kept else None
+
+
+def _rating(terms: Terms, original: Stored, basis: int, windows: tuple[Window, ...]) -> Rating:
     if not basis:
         return NOTHING
     return rate(
@@ -205,15 +232,12 @@ def _rating(terms: Terms, original: Stored, basis: int) -> Rating:
         usage_before=original.usage_before,
         groups=terms.groups,
         channel=original.channel,
+        windows=windows,
     )
 
 
-def _taken(terms: Terms, original: Stored, left: int, kept: int) -> tuple[tuple[str, int], ...]:
-    return difference(_rating(terms, original, left), _rating(terms, original, kept))
-
-
 def _recover(
-    wallet: Wallet, restored: list[LotWon], total: int, day: int, held: dict[int, int]
+    wallet: Wallet, restored: list[LotWon], owed: int, day: int, held: dict[int, int]
 ) -> tuple[list[LotWon], int]:
     """Take credited cashback back: from valid points that no hold keeps, then from the charged money being
     returned (rule 9)."""
@@ -229,8 +253,8 @@ def _recover(
     sources += [(lot_no, kind, won) for lot_no, kind, won in restored if kind == LotKind.CHARGED]
     recovered: list[LotWon] = []
     for lot_no, kind, most in sources:
-        won = min(most, total)
+        won = min(most, owed)
         if won > 0:
             recovered.append((lot_no, kind, won))
-            total -= won
-    return recovered, total
+            owed -= won
+    return recovered, owed

@@ -9,8 +9,8 @@ class Kind(IntEnum):
     """What a message asks for. The numbers are stored; never renumber.
 
     A completion and an offline purchase are purchases that come as advices (0220): settlement, refunds, fees
-    and cashback see purchases. A pre-authorisation (0100, its increments too) holds money and moves none. A gift
-    is a payment to a donation case: no fee, no cashback, in no limit.
+    and cashback see purchases. A pre-authorisation (0100, its increments too) holds money and moves none. A
+    gift is a payment to a donation case: no fee, no cashback, in no limit.
     """
 
     PURCHASE = 1

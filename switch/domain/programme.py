@@ -158,6 +158,11 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.tiers[-1].up_to if self.tiers else 0
 
 
+def expired_to(policy: Policy) -> str:
+    """The funder id to whom charged money and points go once they have expired."""
+    return policy.expired_to or policy.funder_order[0]
+
+
 class Programme(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One city's currency: its funders, its card ranges and every version of its rules, ascending.
 

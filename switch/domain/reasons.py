@@ -98,6 +98,26 @@ _TABLE = (
     (55, "void_too_late", "12", "the original's business date has passed: refund it", "취소 가능일 경과"),
     (56, "hold_closed", "12", "the hold is completed, released or expired", "종료된 가승인"),
     (57, "too_many_holds", "61", "the wallet has too many open pre-authorisations", "가승인 건수 초과"),
+    (
+        66,
+        "over_issuance_limit",
+        "61",
+        "the month's issue of the programme is used up",
+        "이번 달 발행 한도 소진",
+    ),
+    # donations
+    (75, "unknown_case", "25", "the merchant's programme has no such donation case", "기부 사연 없음"),
+    (76, "case_closed", "12", "the donation case is closed", "종료된 기부 사연"),
+    (77, "case_over", "12", "the last day of the donation case is over", "기부 기간 종료"),
+    (78, "case_filled", "61", "more than the donation case still needs", "기부 목표액 초과"),
+    (
+        79,
+        "gifts_only",
+        "57",
+        "this merchant takes gifts to donation cases and nothing else",
+        "기부 전용 가맹점",
+    ),
+    (85, "case_elsewhere", "57", "the donation case is another merchant's", "다른 가맹점의 기부 사연"),
     # what the card itself shows
     (60, "entry_not_permitted", "57", "this form of card cannot be used in this way", "사용 불가 방식"),
     (61, "pin_required", "65", "contactless without a PIN has reached its limit", "비밀번호 필요"),
@@ -111,6 +131,7 @@ _TABLE = (
         "too many wrong verification values: an operator must unblock",
         "CVV 횟수 초과",
     ),
+    (80, "stopped_by_watch", "62", "stopped until an operator has looked into it", "확인 중 사용 정지"),
 )
 
 REASONS: dict[str, Reason] = {row[1]: Reason(*row) for row in _TABLE}

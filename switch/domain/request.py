@@ -64,8 +64,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     if approved; `expiry` yymm as the terminal read it, or None. `advice`: it has happened already (0220);
     `partial`: the terminal takes less than it asks for; `replacement` (won) what a partial reversal leaves
     standing (DE95), -1 without; `atc` the chip's transaction counter (EMV tag 9F36), 0 without; `batch_no`
-    the terminal's, 0 without; `chip` what may be kept of the chip's data (DE55, hex), "" without. `case` is the
-    donation case that a gift is for, `gift_from` the kind of money that it is made from ("" any);
+    the terminal's, 0 without; `chip` what may be kept of the chip's data (DE55, hex), "" without. `case` is
+    the donation case that a gift is for, `gift_from` the kind of money that it is made from ("" any);
     `outside_ref` the reference of a top-up outside this system, "" without.
     """
 
@@ -99,11 +99,11 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 class Terms(msgspec.Struct, frozen=True):
     """What holds for one policy, merchant, day and channel: worked out once, used for many payments.
 
-    `refused` lists the restrictions per lot kind name; `funder_no` numbers the programme's funders, `budget_no`
-    its budgets by code and funder id. `campaigns` are those of grants and coupons, by number; `barred` the
-    numbers of those whose money may not be spent here. `windows` are those of extra cashback that hold at this
-    merchant and channel, whatever the time of day; `windows_by_code` all of them. `donation`: the merchant takes
-    gifts, and nothing else.
+    `refused` lists the restrictions per lot kind name; `funder_no` numbers the programme's funders,
+    `budget_no` its budgets by code and funder id. `campaigns` are those of grants and coupons, by number;
+    `barred` the numbers of those whose money may not be spent here. `windows` are those of extra cashback
+    that hold at this merchant and channel, with their beginning and end (yyyymmddhhmmss); `windows_by_code`
+    all of them. `donation`: the merchant takes gifts, and nothing else.
     """
 
     policy: Policy
@@ -116,10 +116,11 @@ class Terms(msgspec.Struct, frozen=True):
     budget_no: dict[tuple[str, str], int] = {}
     campaigns: dict[int, Campaign] = {}
     barred: frozenset[int] = frozenset()
-    windows: tuple[tuple[int, Campaign], ...] = ()
+    windows: tuple[tuple[int, Campaign, int, int], ...] = ()
     windows_by_code: dict[str, tuple[int, Campaign]] = {}
     tag_bit: dict[str, int] = {}
     donation: bool = False
+    stopped: bool = False
 
 
 class Stored(msgspec.Struct):

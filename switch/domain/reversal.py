@@ -3,8 +3,18 @@
 Never declined: see the outcome. PROTOCOL cases 1 to 11, 16 and 29.
 """
 
-from switch.domain.decision import Decision, Detail, OriginalChange, UsageChange, decode_detail, encode_detail
-from switch.domain.giveback import reverse_purchase
+from switch.domain.budget import ISSUANCE, Pools
+from switch.domain.decision import (
+    Decision,
+    Detail,
+    LotWon,
+    OriginalChange,
+    UsageChange,
+    decode_detail,
+    encode_detail,
+)
+from switch.domain.giveback import reverse_purchase, with_kept
+from switch.domain.granting import counted, grant_again, minus, plus, total, windows_again
 from switch.domain.holds import held_of
 from switch.domain.matching import by_seq, candidates
 from switch.domain.payment import Kind, Outcome
@@ -21,6 +31,7 @@ def reverse(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     originals: list[Stored],
     credited_through: int,
 ) -> Decision:
@@ -52,7 +63,7 @@ def reverse(
         return _reverse_topup(request, wallet, terms, business_day, original)
     if kind == Kind.VOID and decode_detail(original.detail).released:
         return hold_again(request, wallet, terms, business_day, original, originals)
-    return _reverse_refund(request, wallet, terms, business_day, original, originals)
+    return _reverse_refund(request, wallet, terms, business_day, pools, original, originals)
 
 
 def _unmatched(request: Request, wallet: Wallet, terms: Terms, business_day: int, found: int) -> Decision:
@@ -90,6 +101,7 @@ def _reverse_topup(
 ) -> Decision:
     lot = wallet.lots[decode_detail(original.detail).lot_no]
     amount = original.approved
+    line = terms.budget_no.get((ISSUANCE, ""), 0)
     held = held_of(wallet, business_day)
     free = lot.balance - (held or {}).get(lot.lot_no, 0)
     if free < amount:
@@ -110,6 +122,7 @@ def _reverse_topup(
     return Decision(
         stored,
         removed=(lot.lot_no, lot.kind, amount),
+        issued=((line, original.usage_month, -amount),) if line else (),
         usage=UsageChange(original.usage_month, 0, topup=-amount),
         originals=(OriginalChange(original, amount, Outcome.RETURNED),),
     )
@@ -120,20 +133,23 @@ def _reverse_refund(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     original: Stored,
     originals: list[Stored],
 ) -> Decision:
     """Undo a refund or a void: the purchase stands again. Only the latest return of a purchase can be undone.
 
     What the refund clawed back from lots goes back to them; what it left the member owing is accrued again,
-    and the night pays it off.
+    and the night pays it off. Cashback is granted again as far as its budgets have the money still.
     """
     done = decode_detail(original.detail)
     purchase = by_seq(original.original_seq, originals)
     if purchase is None or done.returned is None or purchase.returned != done.returned[1]:
         why = "a later return of the same purchase stands in the way"
         return _exception(request, wallet, terms, business_day, original, why)
-    given_back = tuple([(lot_no, kind, -won) for lot_no, kind, won in done.recovered])
+    month = original.usage_month
+    again, missed = grant_again(minus(done.kept_before or (), done.kept_after or ()), pools, month)
+    given_back = _given_back(done.recovered, total(again))
     changes: dict[int, int] = {}
     for lot_no, _, won in (*done.restored, *given_back):
         changes[lot_no] = changes.get(lot_no, 0) - won
@@ -149,9 +165,13 @@ def _reverse_refund(
         original=ref(original),
         returned=(done.returned[1], before),
         basis_left=None if done.basis_left is None else done.basis_left[::-1],
-        funders=tuple([(funder, -won) for funder, won in done.funders]),
+        grants=again,
+        missed=missed,
+        kept_before=done.kept_after,
+        kept_after=plus(done.kept_after or (), again),
         recovered=given_back,
     )
+    windows = windows_again(terms, decode_detail(purchase.detail))
     stored = record(
         request,
         wallet,
@@ -163,7 +183,7 @@ def _reverse_refund(
         after=balances(wallet, terms, business_day, tuple(changes.items()), held),
         basis=-original.basis,
         usage_before=original.usage_before,
-        cashback=-original.cashback,
+        cashback=total(again),
         original=original,
         detail=encode_detail(detail),
     )
@@ -171,11 +191,24 @@ def _reverse_refund(
         stored,
         spent=done.restored,
         treasury=tuple([(funder, -won) for funder, won in done.treasury]),
-        taken=tuple([(funder, -won) for funder, won in done.funders]),
+        taken=tuple([(funder, budget, -won) for funder, budget, won in again]),
+        missed=tuple([(budget, month, won) for _, budget, won in missed]),
+        campaigns=counted(terms, windows, again) if windows else (),
         recovered=given_back,
         usage=UsageChange(original.usage_month, purchase.key.local_day, spent=amount, basis=-original.basis),
         originals=(
-            OriginalChange(purchase, before, state),
+            OriginalChange(purchase, before, state, with_kept(purchase, detail.kept_after)),
             OriginalChange(original, amount, Outcome.RETURNED),
         ),
     )
+
+
+def _given_back(recovered: tuple[LotWon, ...], most: int) -> tuple[LotWon, ...]:
+    """What a refund took from lots, back to them (negative won): at most what is granted again."""
+    back: list[LotWon] = []
+    for lot_no, kind, won in recovered:
+        part = min(won, most)
+        if part:
+            back.append((lot_no, kind, -part))
+            most -= part
+    return tuple(back)

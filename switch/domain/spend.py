@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-from switch.domain.cashback import NOTHING, rate
+from switch.domain.budget import Grants, Pools
+from switch.domain.cashback import NOTHING, Window, rate
 from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, UsageChange, encode_detail
+from switch.domain.granting import counted, due, earns, grant, windows_of
 from switch.domain.holds import held_in, held_of
 from switch.domain.payment import Outcome
 from switch.domain.record import balances, decline, record, ref
@@ -45,7 +47,7 @@ def _kinds(wallet: Wallet, terms: Terms) -> list[str]:
     return [name for name in terms.policy.spending_order if name != "points" or wallet.points_on]
 
 
-def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int) -> Decision:
+def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int, pools: Pools) -> Decision:
     """Approve or decline a purchase. A payment is never moved to money that the merchant may not take.
 
     A terminal that takes partial approvals gets what may be spent here where it does not suffice.
@@ -58,7 +60,7 @@ def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int) 
     ledger, free = balances(wallet, terms, request.key.local_day, held=held)
     after = (ledger - won, free - won)
     reason = "partial_approval" if missing else "approved"
-    return book(request, wallet, terms, business_day, spent, after, reason=reason)
+    return book(request, wallet, terms, business_day, pools, spent, after, reason=reason)
 
 
 def afford(
@@ -92,6 +94,7 @@ def book(
     wallet: Wallet,
     terms: Terms,
     business_day: int,
+    pools: Pools,
     spent: tuple[LotWon, ...],
     after: tuple[int, int],
     *,
@@ -100,8 +103,12 @@ def book(
     base: Stored | None = None,
     holds: tuple[Hold, ...] = (),
     originals: tuple[OriginalChange, ...] = (),
+    passed_over: tuple[tuple[int, int], ...] = (),
 ) -> Decision:
-    """The decision that spends these lots: cashback rated, usage counted. `base`: the 0100 it completes."""
+    """The decision that spends these lots: cashback rated and granted, usage counted.
+
+    `base`: the 0100 it completes; `passed_over`: the campaigns whose money could not pay (Detail).
+    """
     day = request.key.local_day
     won = sum([part for _, _, part in spent])
     basis_kinds = terms.policy.cashback_basis
@@ -109,21 +116,32 @@ def book(
     month = day // 100
     usage_before = wallet.usage_of(month).basis
     rating = NOTHING
-    if basis:
+    windows: tuple[Window, ...] = ()
+    granted: Grants = ()
+    missed: Grants = ()
+    if basis and earns(terms, wallet):
+        if terms.windows:
+            windows = windows_of(terms, wallet, day * 1_000_000 + request.key.local_time, request.amount)
         rating = rate(
-            terms.policy, basis=basis, usage_before=usage_before, groups=terms.groups, channel=request.channel
+            terms.policy,
+            basis=basis,
+            usage_before=usage_before,
+            groups=terms.groups,
+            channel=request.channel,
+            windows=windows,
         )
-    funder_no = terms.funder_no
-    granted = tuple([(funder_no[funder], part) for funder, part in rating.by_funder])
+        granted, missed = grant(due(rating, terms), pools, month)
     detail = Detail(
         uses=tuple([(lot_no, part) for lot_no, _, part in spent]),
-        funders=granted,
         pieces=rating.pieces,
         groups=tuple(sorted(terms.groups)) if terms.groups else (),
         original=None if base is None else ref(base),
         note=note,
         entry=request.entry,
         tap=base is None and request.entry == _CONTACTLESS and without_pin(request),
+        grants=granted,
+        missed=missed,
+        passed_over=passed_over,
     )
     stored = record(
         request,
@@ -136,12 +154,20 @@ def book(
         after=after,
         basis=basis,
         usage_before=usage_before,
-        cashback=rating.total,
+        cashback=sum([part for _, _, part in granted]),
         base_seq=0 if base is None else base.seq,
         detail=encode_detail(detail),
     )
-    usage = UsageChange(month, day, won, basis)
-    return Decision(stored, spent=spent, granted=granted, usage=usage, holds=holds, originals=originals)
+    return Decision(
+        stored,
+        spent=spent,
+        granted=granted,
+        missed=tuple([(budget_no, month, part) for _, budget_no, part in missed]),
+        campaigns=counted(terms, windows, granted) if windows else (),
+        usage=UsageChange(month, day, won, basis),
+        holds=holds,
+        originals=originals,
+    )
 
 
 def choose(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held) -> Choice:

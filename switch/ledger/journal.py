@@ -14,8 +14,8 @@ class UnbookableError(ValueError):
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One movement of `won` (> 0) from the credit account to the debit account.
 
-    `lot_no`, `merchant_no`, `funder_no` are 0 where neither account asks for them. `budget_no` names the budget
-    that cashback was taken from, 0 where there is none. The wallet, the business
+    `lot_no`, `merchant_no`, `funder_no` are 0 where neither account asks for them. `budget_no` names the
+    budget that cashback was taken from, 0 where there is none. The wallet, the business
     date and the posting's sequence number are the posting's, and are added where it is stored.
     """
 

@@ -14,7 +14,12 @@ _POINTS = Account.POINTS
 _SAFEGUARDED = Account.SAFEGUARDED
 _TREASURY_RETURN = Account.TREASURY_RETURN
 
-_LOT: dict[int, Account] = {1: _CARD_MONEY, 2: _POINTS}  # by switch.domain.wallet.LotKind
+_LOT: dict[int, Account] = {  # by switch.domain.wallet.LotKind
+    1: _CARD_MONEY,
+    2: _POINTS,
+    3: Account.GRANTS,
+    4: Account.COUPONS,
+}
 
 
 def entries_of(decision: Decision) -> list[Entry]:
@@ -35,12 +40,12 @@ def entries_of(decision: Decision) -> list[Entry]:
     if decision.removed is not None:
         lot_no, kind, won = decision.removed
         out.append(entry(_LOT[kind], _SAFEGUARDED, won, lot_no=lot_no))
-    for funder, won in decision.granted:
-        out.append(entry(_FUNDER_DUE, _CASHBACK_ACCRUED, won, funder_no=funder))
-    for funder, won in decision.taken:
+    for funder, budget, won in decision.granted:
+        out.append(entry(_FUNDER_DUE, _CASHBACK_ACCRUED, won, funder_no=funder, budget_no=budget))
+    for funder, budget, won in decision.taken:
         pair = (_CASHBACK_ACCRUED, _FUNDER_DUE)
         debit, credit = pair if won > 0 else pair[::-1]
-        out.append(entry(debit, credit, abs(won), funder_no=funder))
+        out.append(entry(debit, credit, abs(won), funder_no=funder, budget_no=budget))
     for lot_no, kind, won in decision.recovered:
         pair = (_LOT[kind], _CASHBACK_ACCRUED)
         debit, credit = pair if won > 0 else pair[::-1]

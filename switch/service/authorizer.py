@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 import structlog
 
+from switch.domain.budget import PoolKey
 from switch.domain.calendar import business_date, date_of_day, day_of_date
 from switch.domain.payment import BUCKETS
 from switch.domain.reasons import REASONS
@@ -31,7 +32,7 @@ from switch.service.batch import (
 )
 from switch.service.holder import ReferenceHolder
 from switch.store.lane import LaneBooks
-from switch.store.lane_values import Loaded
+from switch.store.lane_values import Loaded, Reach
 
 log = structlog.get_logger()
 
@@ -259,15 +260,26 @@ class Lane:
     async def _book(self, requests: Sequence[Request]) -> list[Answer]:
         """One transaction: load, decide, write, commit."""
         started = asyncio.get_running_loop().time()
-        loaded, business_days = await self._load(requests)
-        batch = decide_batch(
-            requests,
-            loaded,
-            self._holder.current,
-            business_days,
-            self._limits.pin_tries_max,
-            self._limits.cvv_tries_max,
-        )
+        further: dict[PoolKey, int] = {}
+        reach: int = Reach.SLOT
+        while True:
+            loaded, business_days = await self._load(requests, further, reach)
+            batch = decide_batch(
+                requests,
+                loaded,
+                self._holder.current,
+                business_days,
+                self._limits.pin_tries_max,
+                self._limits.cvv_tries_max,
+            )
+            if not loaded.pools.short:
+                break
+            next_reach = await self._books.look_further(loaded)
+            if next_reach == reach:
+                break  # what was granted is all there is
+            further, reach = {**further, **loaded.pools.short}, next_reach
+            await self._books.rollback()
+            metrics.BATCH_RETRIES.inc("budget")
         await self._books.commit(batch.decisions, loaded)
         metrics.BATCHES.inc()
         metrics.BATCH_SIZE.observe(len(requests))
@@ -275,7 +287,9 @@ class Lane:
         _count(batch)
         return batch.answers
 
-    async def _load(self, requests: Sequence[Request]) -> tuple[Loaded, dict[int, int]]:
+    async def _load(
+        self, requests: Sequence[Request], further: dict[PoolKey, int], reach: int
+    ) -> tuple[Loaded, dict[int, int]]:
         closed: dict[int, int] = {}
         for _ in range(_CLOSED_DAYS_MAX):
             reference = self._holder.current
@@ -286,7 +300,7 @@ class Lane:
                 after = closed.get(programme_no, 0)
                 business_days[programme_no] = max(day_of_date(day), _day_after(after) if after else 0)
             await self._books.ensure_days({r.key.local_day for r in requests} | set(business_days.values()))
-            loaded = await self._books.begin(requests, business_days)
+            loaded = await self._books.begin(requests, business_days, reference.budgets, further, reach)
             if loaded.epoch != reference.epoch:
                 await self._books.rollback()
                 await self._holder.refresh()
@@ -307,6 +321,8 @@ class Lane:
         if any(request.original is not None for request in requests):
             await self._books.load_originals([r for r in requests if r.original is not None], loaded)
             await self._load_behind(requests, loaded)
+        if self._holder.current.member_bound:
+            await self._load_campaign_use(requests, loaded)
         if any(wallet.holds for wallet in loaded.wallets.values()):
             await self._books.load_holds(loaded)
         months = past_months(requests, loaded)
@@ -315,6 +331,13 @@ class Lane:
         days = past_days(requests, loaded)
         if days:
             await self._books.load_past_days(days, loaded)
+
+    async def _load_campaign_use(self, requests: Sequence[Request], loaded: Loaded) -> None:
+        bound = self._holder.current.member_bound
+        asked = {request.wallet_id for request in requests if request.programme_no in bound}
+        wallets = [loaded.wallets[number] for number in sorted(asked) if number in loaded.wallets]
+        if wallets:
+            await self._books.load_campaign_use(wallets)
 
     async def _load_behind(self, requests: Sequence[Request], loaded: Loaded) -> None:
         """Step by step: a reversal's void, the increment that it freed, the first 0100, its completion."""

@@ -67,8 +67,9 @@ def decide_batch(
             tombstoned=stone in loaded.tombstones,
             original_tombstoned=named is not None and named in loaded.tombstones,
             credited_through=loaded.credited.get((wallet.programme_no, wallet.bucket), 0),
+            pools=loaded.pools,
         )
-        apply(decision, wallet)
+        apply(decision, wallet, loaded.pools)
         _remember(decision, request, loaded)
         stored_by_key[request.key] = decision.stored
         batch.answers.append(Answer(decision.stored))

@@ -354,9 +354,7 @@ def _payment(row: Any, funders: dict[int, str]) -> PaymentView:
         code=reason.code if reason else "",
         approval=row.approval,
         cashback=row.cashback,
-        cashback_by_funder={
-            funders.get(number, str(number)): won for number, won in detail.get("funders", [])
-        },
+        cashback_by_funder=_by_funder(detail, funders),
         basis=row.basis,
         usage_before=row.usage_before,
         returned=row.returned,
@@ -367,3 +365,12 @@ def _payment(row: Any, funders: dict[int, str]) -> PaymentView:
         seq=row.seq,
         detail=detail,
     )
+
+
+def _by_funder(detail: dict[str, Any], funders: dict[int, str]) -> dict[str, int]:
+    """Won that each funder granted, or got back: over all its budgets."""
+    found: dict[str, int] = {}
+    for number, *_, won in detail.get("grants", []) or detail.get("funders", []):
+        name = funders.get(number, str(number))
+        found[name] = found.get(name, 0) + won
+    return found

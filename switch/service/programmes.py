@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from switch.domain.calendar import SEOUL, business_date
 from switch.domain.programme import Policy, Programme
 from switch.domain.programme_file import canonical_json, canonical_policy, canonical_sha256, parse_programme
+from switch.service.programmes_given import apply_given
 from switch.store import reference_write as reference
 from switch.store.bulk import bump_epoch, hold_lanes, lock_administration
 from switch.store.schema import funder, policy, programme
@@ -74,6 +75,9 @@ def apply_programme(engine: Engine, path: Path, now: datetime) -> ApplyReport:
         problems: list[str] = []
         new_funders = _funders(connection, wanted, before, number, problems)
         new, changed = _policies(connection, wanted, number, now, problems)
+        numbers = reference.funder_numbers(connection, number)
+        old = before.programme if before else None
+        apply_given(connection, wanted, old, number, numbers, now, problems)
         if (
             before is not None
             and before.programme.cutover != wanted.cutover

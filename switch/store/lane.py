@@ -4,18 +4,20 @@ Round one locks and loads what every request needs; round two, rarely, what refu
 payments need; the last round writes everything and commits, durably. Values go in and out as domain types.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 import msgspec
-from psycopg import AsyncConnection, InterfaceError
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import TupleRow
 
+from switch.domain.budget import PoolKey, Pools
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.decision import Decision
 from switch.domain.payment import PaymentKey
 from switch.domain.request import Request, Stored
 from switch.domain.wallet import Card, Hold, Lot, MonthUsage, Wallet
+from switch.store import lane_budgets as budgets
 from switch.store import lane_sql as sql
 from switch.store.arrays import (
     Day,
@@ -27,12 +29,16 @@ from switch.store.arrays import (
     int8s,
     texts,
 )
-from switch.store.lane_values import Loaded
+from switch.store.lane_values import NO_GIVEN, Drawn, Given, Loaded, Reach
 from switch.store.lane_write import writes
 from switch.store.pipe import Pipe, Rows, Statement
 
 COMPLETED_AFTER_DAYS_MAX = 366
 """How long after its 0100 a completion is looked for: as long as an original is looked for at all."""
+
+_ALWAYS = 8
+"""Statements that every batch begins with."""
+_NOTHING: Mapping[PoolKey, int] = {}
 
 _new_stored: Callable[..., Stored] = Stored  # rows come as tuples of anything
 _new_wallet: Callable[..., Wallet] = Wallet
@@ -51,6 +57,7 @@ class LaneBooks:
         self._conninfo = conninfo
         self._pipe: Pipe | None = None
         self._days: set[int] = set()
+        self._slot = 0
 
     async def open(self) -> None:
         """Connect. Raises psycopg.OperationalError when the database is away."""
@@ -58,6 +65,10 @@ class LaneBooks:
         connection = await AsyncConnection.connect(self._conninfo, autocommit=True, connect_timeout=5)
         try:
             await connection.execute(sql.SETTINGS)
+            claimed = await (await connection.execute(budgets.CLAIM_SLOT)).fetchone()
+            if claimed is None:
+                raise OperationalError(f"all {budgets.SLOTS_MAX} lanes' places are taken: run fewer lanes")
+            self._slot = claimed[0]
         except BaseException:
             await connection.close()
             raise
@@ -86,8 +97,21 @@ class LaneBooks:
             raise InterfaceError("the lane is not connected")
         return await self._pipe.trip(statements)
 
-    async def begin(self, requests: Sequence[Request], business_days: dict[int, int]) -> Loaded:
-        """Start the transaction, lock and load. `business_days`: programme_no → yyyymmdd to book on."""
+    async def begin(
+        self,
+        requests: Sequence[Request],
+        business_days: dict[int, int],
+        given: Given = NO_GIVEN,
+        further: Mapping[PoolKey, int] = _NOTHING,
+        reach: int = Reach.SLOT,
+    ) -> Loaded:
+        """Start the transaction, lock and load. `business_days`: programme_no → yyyymmdd to book on.
+
+        `given` are the programmes' budgets; of those in `further`, money is fetched from as far as `reach`
+        says.
+        """
+        pools = budgets.pools_of(requests, given.lines_of) if given.lines_of else set()
+        money = budgets.reading(pools, further, reach, self._slot, given.lines) if pools or further else []
         spent_too = {r.wallet_id for r in requests if r.original is not None}
         wallets = {r.wallet_id: r.key.bucket for r in requests}
         cards = {(r.key.bucket, r.wallet_id, r.card_no) for r in requests}
@@ -144,9 +168,15 @@ class LaneBooks:
                         texts([s[4] for s in stones]),
                     ),
                 ),
+                *money,
             )
         )
-        return self._loaded(answers)
+        loaded = self._loaded(answers[:_ALWAYS])
+        loaded.pools = Pools(given.lines)
+        if money:
+            drawn = budgets.drawn_from(answers[_ALWAYS:], bool(further), reach, self._slot)
+            loaded.drawn, loaded.pools = drawn, budgets.pools_from(drawn, given.lines)
+        return loaded
 
     def _loaded(self, answers: list[Rows]) -> Loaded:
         _, _, clocks, wallets, lots, cards, stored, stones = answers
@@ -283,9 +313,25 @@ class LaneBooks:
         for row in found:
             loaded.wallets[row[0]].past_days[day_of_date(row[1])] = row[2]
 
+    async def look_further(self, loaded: Loaded) -> int:
+        """How far a batch whose budgets were short should reach; as far as it did: there is no more money."""
+        drawn, short = loaded.drawn or Drawn(Reach.SLOT, {}), loaded.pools.short
+        if drawn.reach == Reach.ALL:
+            return Reach.ALL
+        (seen,) = await self._round((budgets.peeking(short, self._slot),))
+        return budgets.reach_for(short, drawn.reach, seen)
+
+    async def load_campaign_use(self, wallets: Sequence[Wallet]) -> None:
+        """What campaigns with a bound for each member have granted to these wallets."""
+        keys = (int2s([w.bucket for w in wallets]), int8s([w.wallet_id for w in wallets]))
+        (found,) = await self._round(((budgets.CAMPAIGN_USE, keys),))
+        by_id = {wallet.wallet_id: wallet for wallet in wallets}
+        for wallet_id, campaign_no, won in found:
+            by_id[wallet_id].campaign_won[campaign_no] = won
+
     async def commit(self, decisions: Sequence[Decision], loaded: Loaded) -> None:
         """Write all that was decided and commit. When this returns, it is on the disk."""
-        statements = writes(decisions, loaded)
+        statements = writes(decisions, loaded, self._slot)
         statements.append(("COMMIT", ()))
         await self._round(statements)
 

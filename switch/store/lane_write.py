@@ -20,16 +20,18 @@ from switch.store.arrays import (
     raw_texts,
     texts,
 )
+from switch.store.lane_budgets import budget_writes, campaign_use_writes
 from switch.store.lane_outbox import notices
-from switch.store.lane_values import Loaded
+from switch.store.lane_values import Drawn, Loaded, Reach
 from switch.store.pipe import Statement
 
 Statements = list[Statement]
 _encode = msgspec.json.Encoder().encode
 
 
-def writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
-    """Every statement of a batch but the COMMIT; none when nothing was decided."""
+def writes(decisions: Sequence[Decision], loaded: Loaded, slot: int) -> Statements:
+    """Every statement of a batch but the COMMIT; none when nothing was decided. `slot`: the lane's, of
+    budgets."""
     out: Statements = []
     if not decisions:
         return out
@@ -59,6 +61,8 @@ def writes(decisions: Sequence[Decision], loaded: Loaded) -> Statements:
     )
     _add_lots(out, decisions, loaded)
     _add_rare(out, decisions, loaded)
+    if loaded.pools.changes or (loaded.drawn is not None and loaded.drawn.rest):
+        out += budget_writes(loaded.pools, loaded.drawn or Drawn(Reach.SLOT, {}), slot)
     told = notices(decisions, loaded.soundboxes) if loaded.soundboxes else None
     if told is not None:
         out.append(told)
@@ -131,6 +135,7 @@ _PACK_ENTRY: tuple[Callable[[Sequence[Any]], Packed], ...] = (
     int4s,  # lot_no
     int4s,  # merchant_no
     int2s,  # funder_no
+    int2s,  # budget_no
 )
 
 
@@ -255,11 +260,16 @@ def _add_rare(out: Statements, decisions: Sequence[Decision], loaded: Loaded) ->
                     int2s([k.kind for k in keys]),
                     int8s([r.returned for r in rows]),
                     int2s([r.outcome for r in rows]),
+                    raw_texts([r.detail for r in rows]),
                     day(min(days)),
                     day(max(days)),
                 ),
             )
         )
+    used = {(d.stored.key.bucket, d.stored.wallet_id, number) for d in decisions for number, _ in d.campaigns}
+    if used:
+        rows_used = [(*at, loaded.wallets[at[1]].campaign_won[at[2]]) for at in sorted(used)]
+        out.append(campaign_use_writes(rows_used))
     stones = [(d.stored, d.tombstone) for d in decisions if d.tombstone is not None]
     if stones:
         out.append(

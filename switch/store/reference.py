@@ -5,21 +5,40 @@ that an operator committed holds from the very next batch on, in every process.
 """
 
 import msgspec
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
+from switch.domain.budget import Line
 from switch.domain.calendar import day_of_date, moment_of
+from switch.domain.campaign import Campaign
 from switch.domain.merchant import Merchant
 from switch.domain.programme import NoPolicy, Policy, Programme
 from switch.domain.programme_file import from_canonical
 from switch.domain.request import Terms
 from switch.domain.restriction import refusals
 from switch.store import schema as t
+from switch.store import schema_programme as given_tables
+from switch.store.lane_values import NO_GIVEN, Given
 
 _TERMS_MAX = 200_000  # worked-out terms kept; then all are dropped and worked out again
 
 
 class UnknownReferenceError(LookupError):
     """A programme, policy or merchant that the books name and the reference data have not."""
+
+
+class ProgrammeGiven(msgspec.Struct, frozen=True):
+    """What a programme gives beside its policies: budgets by code and funder id, campaigns by number, windows
+    of extra cashback by code; the bit of each member tag. `member_bound`: some window has a bound for each
+    member."""
+
+    budget_no: dict[tuple[str, str], int] = {}
+    campaigns: dict[int, Campaign] = {}
+    windows: dict[str, tuple[int, Campaign]] = {}
+    tag_bit: dict[str, int] = {}
+    member_bound: bool = False
+
+
+_NOTHING_GIVEN = ProgrammeGiven()
 
 
 class Reference(msgspec.Struct):
@@ -37,6 +56,10 @@ class Reference(msgspec.Struct):
     starts: dict[int, list[tuple[int, int]]]  # programme_no → (yyyymmddhhmmss, policy_no), newest first
     soundboxes: dict[int, tuple[str, ...]] = {}  # merchant_no → terminals that are told of payments
     terms_known: dict[tuple[int, int, int, str], Terms] = {}
+    budgets: Given = NO_GIVEN
+    member_bound: frozenset[int] = frozenset()  # programmes with a window that has a bound for each member
+    given: dict[int, ProgrammeGiven] = {}  # by programme_no
+    stopped_shops: dict[int, int] = {}  # merchant_no → the last day (yyyymmdd) on which the watch stops it
 
     def terms(self, programme_no: int, merchant_no: int, day: int, time: int, channel: str) -> Terms:
         """What holds for a payment at its own local day (yyyymmdd) and time (hhmmss).
@@ -66,19 +89,73 @@ class Reference(msgspec.Struct):
             for kind in policy.spending_order
             if (found := refusals(policy, merchant, kind, day, channel))
         }
+        given = self.given.get(programme_no, _NOTHING_GIVEN)
+        groups = merchant.groups_on(day)
         terms = Terms(
             policy=policy,
             policy_no=policy_no,
             merchant=merchant,
-            groups=merchant.groups_on(day),
+            groups=groups,
             refused=refused,
             funder_no=self.funder_no[programme_no],
             merchant_open=merchant.is_open_on(day),
+            stopped=day <= self.stopped_shops.get(merchant_no, 0),
+            budget_no=given.budget_no,
+            campaigns=given.campaigns,
+            barred=frozenset(
+                number
+                for number, one in given.campaigns.items()
+                if not one.where.covers(merchant, groups, channel)
+            ),
+            windows=tuple(
+                (number, one, moment_of(one.starts), moment_of(one.ends))
+                for number, one in given.windows.values()
+                if one.where.covers(merchant, groups, channel) and _on(one, day)
+            ),
+            windows_by_code=given.windows,
+            tag_bit=given.tag_bit,
+            donation=bool(policy.donation_group) and policy.donation_group in groups,
         )
         if len(self.terms_known) >= _TERMS_MAX:
             self.terms_known.clear()
         self.terms_known[key] = terms
         return terms
+
+
+def _on(campaign: Campaign, day: int) -> bool:
+    """Whether some of the day (yyyymmdd) lies in a campaign's time."""
+    return moment_of(campaign.starts) // 1_000_000 <= day and day * 1_000_000 < moment_of(campaign.ends)
+
+
+def _given(
+    connection: Connection, programmes: dict[int, Programme], funder_no: dict[int, dict[str, int]]
+) -> tuple[dict[int, ProgrammeGiven], dict[int, Line]]:
+    """What every programme gives, and all budgets by number."""
+    numbers: dict[int, dict[tuple[str, int], int]] = {}
+    for row in connection.execute(select(given_tables.budget)):
+        numbers.setdefault(row.programme_no, {})[row.code, row.funder_no] = row.budget_no
+    campaign_no: dict[int, dict[str, int]] = {}
+    for row in connection.execute(select(given_tables.campaign)):
+        campaign_no.setdefault(row.programme_no, {})[row.code] = row.campaign_no
+    given: dict[int, ProgrammeGiven] = {}
+    lines: dict[int, Line] = {}
+    for programme_no, programme in programmes.items():
+        budget_no: dict[tuple[str, str], int] = {}
+        for budget in programme.lines():
+            funder = funder_no[programme_no].get(budget.funder, 0)
+            number = numbers.get(programme_no, {}).get((budget.code, funder))
+            if number is not None:
+                budget_no[budget.code, budget.funder] = number
+                lines[number] = Line(number, programme_no, funder, budget)
+        known = [(campaign_no.get(programme_no, {}).get(one.code, 0), one) for one in programme.campaigns]
+        given[programme_no] = ProgrammeGiven(
+            budget_no=budget_no,
+            campaigns={number: one for number, one in known if one.kind != "cashback"},
+            windows={one.code: (number, one) for number, one in known if one.kind == "cashback"},
+            tag_bit={tag: 1 << place for place, tag in enumerate(programme.member_tags)},
+            member_bound=any(one.kind == "cashback" and one.member_max for _, one in known),
+        )
+    return given, lines
 
 
 def read_epoch(engine: Engine) -> int:
@@ -142,6 +219,7 @@ def load_reference(engine: Engine) -> Reference:
         )
         for number, terminal_id in connection.execute(told.order_by(t.terminal.c.terminal_id)):
             soundboxes[number] = (*soundboxes.get(number, ()), terminal_id)
+        given, lines = _given(connection, programmes, funder_no)
     return Reference(
         epoch=row.reference_epoch,
         simulation=row.simulation,
@@ -164,4 +242,15 @@ def load_reference(engine: Engine) -> Reference:
             for programme_no in programmes
         },
         soundboxes=soundboxes,
+        stopped_shops=stopped_shops,
+        given=given,
+        budgets=Given(
+            lines,
+            {
+                number: found
+                for number in programmes
+                if (found := tuple(line for line in lines.values() if line.programme_no == number))
+            },
+        ),
+        member_bound=frozenset(number for number, one in given.items() if one.member_bound),
     )

@@ -80,6 +80,14 @@ def find_programmes(connection: Connection) -> dict[str, ProgrammeAt]:
     }
 
 
+def funder_numbers(connection: Connection, programme_no: int) -> dict[str, int]:
+    """funder_no by funder id, as they stand in this transaction."""
+    rows = connection.execute(
+        select(funder.c.funder_id, funder.c.funder_no).where(funder.c.programme_no == programme_no)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def next_number(connection: Connection, table: Table, column: str) -> int:
     """One more than the highest number in use; call under lock_administration."""
     return int(connection.scalar(select(func.coalesce(func.max(table.c[column]), 0))) or 0) + 1

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     Integer,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -66,7 +67,7 @@ budget_slot = Table(
     _won("returned"),  # came back, in all
     _won("retired"),  # of it, not to be granted again
     PrimaryKeyConstraint("budget_no", "month", "slot"),
-    CheckConstraint("won >= 0 AND retired >= 0 AND retired <= returned", name="budget_slot_won"),
+    CheckConstraint("won >= 0", name="budget_slot_won"),
 )
 
 campaign_use = Table(
@@ -88,5 +89,6 @@ topup_reference = Table(
     Column("bucket", SmallInteger, nullable=False),
     Column("wallet_id", BigInteger, nullable=False),
     Column("seq", Integer, nullable=False),
+    Column("local_day", Date, nullable=False),
     PrimaryKeyConstraint("programme_no", "reference"),
 )

@@ -42,7 +42,7 @@ CREATE TABLE budget_slot (
     returned BIGINT DEFAULT '0' NOT NULL,
     retired BIGINT DEFAULT '0' NOT NULL,
     PRIMARY KEY (budget_no, month, slot),
-    CONSTRAINT budget_slot_won CHECK (won >= 0 AND retired >= 0 AND retired <= returned)
+    CONSTRAINT budget_slot_won CHECK (won >= 0)
 ) WITH (fillfactor = 20);
 
 CREATE TABLE campaign_use (
