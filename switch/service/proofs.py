@@ -226,15 +226,20 @@ def run(engine: Engine) -> Proof:
         engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
         connection.begin(),
     ):
-        debited, credited = _sums(connection, _DEBITS), _sums(connection, _CREDITS)
-        lots = dict(_rows(connection, "SELECT kind, sum(balance)::bigint FROM lot GROUP BY kind"))
-        checks = totals(debited, credited, lots.get(1, 0), lots.get(2, 0))
-        for name, about, query in _CHECKS:
-            rows, broken, examples = connection.execute(text(query)).one()
-            checks.append(Counted(name, about, rows, broken, tuple(examples or ())))
-        checks.append(_chain(connection))
-        entries = _one(connection, "SELECT (SELECT count(*) FROM entry) + (SELECT count(*) FROM house_entry)")
-        payments = _one(connection, "SELECT count(*) FROM payment")
+        return prove(connection)
+
+
+def prove(connection: Connection) -> Proof:
+    """Prove what the connection's transaction sees: the whole, or one programme (see service.transfer.tables)."""
+    debited, credited = _sums(connection, _DEBITS), _sums(connection, _CREDITS)
+    lots = dict(_rows(connection, "SELECT kind, sum(balance)::bigint FROM lot GROUP BY kind"))
+    checks = totals(debited, credited, lots.get(1, 0), lots.get(2, 0))
+    for name, about, query in _CHECKS:
+        rows, broken, examples = connection.execute(text(query)).one()
+        checks.append(Counted(name, about, rows, broken, tuple(examples or ())))
+    checks.append(_chain(connection))
+    entries = _one(connection, "SELECT (SELECT count(*) FROM entry) + (SELECT count(*) FROM house_entry)")
+    payments = _one(connection, "SELECT count(*) FROM payment")
     return judge(entries, payments, balances_of(debited, credited), checks)
 
 
