@@ -230,7 +230,7 @@ def run(engine: Engine) -> Proof:
 
 
 def prove(connection: Connection) -> Proof:
-    """Prove what the connection's transaction sees: the whole, or one programme (see service.transfer.tables)."""
+    """Prove what the transaction sees: the whole, or one programme (see service.transfer.tables)."""
     debited, credited = _sums(connection, _DEBITS), _sums(connection, _CREDITS)
     lots = dict(_rows(connection, "SELECT kind, sum(balance)::bigint FROM lot GROUP BY kind"))
     checks = totals(debited, credited, lots.get(1, 0), lots.get(2, 0))

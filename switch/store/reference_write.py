@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
 
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.programme import Programme
@@ -189,11 +189,14 @@ def change_merchant(connection: Connection, merchant_no: int, facts: dict[str, A
 def put_sales(connection: Connection, rows: Sequence[tuple[int, int, int]]) -> None:
     """Store (merchant_no, valid_from yyyymmdd, annual sales), in place of what stood for that day."""
     for chunk in chunks(rows):
-        keys = [(number, date_of_day(day)) for number, day, _ in chunk]
+        # Arrays, not a list of pairs: of tens of thousands of pairs the server's parser runs out of stack.
         connection.execute(
-            delete(merchant_sales).where(
-                tuple_(merchant_sales.c.merchant_no, merchant_sales.c.valid_from).in_(keys)
-            )
+            text(
+                "DELETE FROM merchant_sales s"
+                " USING unnest(CAST(:numbers AS integer[]), CAST(:days AS date[])) k(merchant_no, valid_from)"
+                " WHERE s.merchant_no = k.merchant_no AND s.valid_from = k.valid_from"
+            ),
+            {"numbers": [row[0] for row in chunk], "days": [date_of_day(row[1]) for row in chunk]},
         )
     copy_rows(
         connection,
