@@ -4,7 +4,7 @@ Only shapes stand here. `scenario_file` reads and checks them, `scenario_stage` 
 public commands, `scenario_play` plays the steps. Amounts are whole won.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 import msgspec
@@ -35,6 +35,7 @@ class Bonus(Shape, frozen=True, kw_only=True):
     group: str | None = None
     channel: str | None = None
     inside_cap: bool = True
+    budget: str | None = None  # the code of the budget that pays it
 
 
 class Restriction(Shape, frozen=True, kw_only=True):
@@ -76,6 +77,8 @@ class Policy(Shape, frozen=True, kw_only=True, rename={"effective_from": "from"}
     bonuses: list[Bonus] = []
     restrictions: list[Restriction] = []
     limits: dict[str, int] = {}
+    company_limits: dict[str, int] = {}
+    company_cashback: bool | None = None
     fee: str = "1 %"  # of every merchant, unless fee_classes say otherwise
     fee_classes: list[FeeClass] = []
     spending_order: tuple[str, ...] = ("points", "charged")
@@ -87,6 +90,52 @@ class Policy(Shape, frozen=True, kw_only=True, rename={"effective_from": "from"}
     completion_over: str | None = None  # "20 %" above the hold
     reversal_after_completion: str | None = None  # refund, exception
     contactless: Contactless | None = None
+    expired_to: str | None = None  # the funder that gets charged money and points that have expired
+    donation_group: str | None = None
+    withdraw_days: int | None = None
+    withdraw_after: str | None = None  # "60 %" of a top-up
+
+
+class Budget(Shape, frozen=True, kw_only=True):
+    """What a funder gives at most: won a month, won of some months, or once; issuance has no funder."""
+
+    funder: str | None = None
+    code: str = "cashback"
+    monthly: int | None = None
+    months: dict[str, int] = {}
+    whole: int | None = None
+    reopen: bool = True
+
+
+class Where(Shape, frozen=True, kw_only=True):
+    """Merchants at which a campaign holds; every list that is given, each by any of its entries."""
+
+    categories: list[str] = []
+    sizes: list[str] = []
+    regions: list[str] = []
+    channels: list[str] = []
+    groups: list[str] = []
+
+
+class Campaign(Shape, frozen=True, kw_only=True, rename={"starts": "from", "ends": "until"}):
+    """A coupon, a grant, or a window of extra cashback; `shares` of cashback, `funder` of the others."""
+
+    kind: str
+    funder: str | None = None
+    shares: dict[str, str] = {}
+    starts: datetime = datetime.fromisoformat("2025-01-01T00:00:00+09:00")
+    ends: datetime = datetime.fromisoformat("2026-01-01T00:00:00+09:00")
+    won: int | None = None
+    rate: str | None = None  # of a percent coupon
+    min_spend: int | None = None
+    member_max: int | None = None
+    total_max: int | None = None
+    budget: str | None = None
+    where: Where = Where()
+    audience: str | None = None
+    valid_days: int | None = None
+    valid_until: date | None = None
+    inside_cap: bool | None = None
 
 
 class Programme(Shape, frozen=True, kw_only=True):
@@ -97,15 +146,20 @@ class Programme(Shape, frozen=True, kw_only=True):
     policies: list[Policy]
     bins: tuple[str, ...] = ("941061",)
     cutover: str = "00:00"
+    member_tags: list[str] = []
+    budgets: list[Budget] = []
+    campaigns: dict[str, Campaign] = {}  # by code
 
 
 # Who is there
 
 
 class Member(Shape, frozen=True, kw_only=True):
-    """A person with one wallet."""
+    """A person, or a company, with one wallet."""
 
     points: bool = False  # whether points may be spent
+    company: bool = False  # whose wallet it is
+    tags: list[str] = []  # of the programme's member_tags
 
 
 class Card(Shape, frozen=True, kw_only=True):
@@ -160,6 +214,15 @@ class Lot(Shape, frozen=True, kw_only=True):
     funder: str = ""  # of points
 
 
+class Case(Shape, frozen=True, kw_only=True):
+    """A donation case: the merchant that collects for it, what it needs (won), its last day."""
+
+    merchant: str
+    target: int
+    deadline: date
+    kind: str = "welfare"
+
+
 class Step(Shape, frozen=True, kw_only=True):
     """Any step; `line` is where it stands in the file, `number` counts from 1."""
 
@@ -180,5 +243,6 @@ class Scenario(Shape, frozen=True, kw_only=True):
     merchants: dict[str, Merchant | None] = {}
     terminals: dict[str, Terminal] = {}
     lots: list[Lot] = []
+    cases: dict[str, Case] = {}  # by code
     lines: dict[str, Line | None] = {}
     steps: list[Step] = []

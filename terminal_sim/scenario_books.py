@@ -77,6 +77,8 @@ class Books:
         lines: list[Line] = [
             (f"{member}'s charged money", expected.charged, kinds.get("charged", 0)),
             (f"{member}'s points", expected.points, kinds.get("points", 0)),
+            (f"{member}'s grants", expected.grant, kinds.get("grant", 0)),
+            (f"{member}'s coupons", expected.coupon, kinds.get("coupon", 0)),
             (f"{member}'s receivable", expected.receivable, view["receivable"]),
             (f"{member}'s held money", expected.held, view.get("held", 0)),
         ]
@@ -104,6 +106,17 @@ class Books:
         return [
             (f"{member}'s cashback from {funder}", expected.get(funder, 0), sums[funder])
             for funder in sorted(expected.keys() | sums.keys())
+        ]
+
+    async def treasury(self, member: str, expected: dict[str, int]) -> list[Line]:
+        """What went back to each funder from this member's lots, in won."""
+        sums: Counter[str] = Counter()
+        for entry in await self._entries(member):
+            sums[entry["funder"]] += entry["won"] * (entry["credit"] == "TREASURY_RETURN")
+            sums[entry["funder"]] -= entry["won"] * (entry["debit"] == "TREASURY_RETURN")
+        return [
+            (f"{member}'s money returned to {funder}", expected.get(funder, 0), sums[funder])
+            for funder in sorted(expected.keys() | {name for name, won in sums.items() if won})
         ]
 
     async def _entries(self, member: str) -> list[dict[str, Any]]:

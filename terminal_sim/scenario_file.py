@@ -26,6 +26,7 @@ _NAMED: Final[dict[str, type]] = {
     "merchants": town.Merchant,
     "terminals": town.Terminal,
     "lines": town.Line,
+    "cases": town.Case,
 }
 
 Shape = TypeVar("Shape")

@@ -12,6 +12,7 @@ from terminal_sim.scenario_stage import Stage
 from terminal_sim.terminal import Reply, Terminal
 
 FORMAT_ERROR: Final = "30"
+_GIFT_FROM: Final = {"points": "P", "charged": "C"}
 
 
 class Sent(msgspec.Struct):
@@ -56,6 +57,10 @@ class Messages:
             offline=isinstance(step, words.Offline),
         )
         options |= {"pin": step.pin, "channel": step.channel, "order_id": step.order}
+        if isinstance(step, words.Gift):
+            options |= {"case": step.case, "gift_from": _GIFT_FROM[step.only] if step.only else None}
+        if isinstance(step, words.Topup):
+            options["reference"] = step.reference
         if step.expiry is not None:
             options["expiry"] = step.expiry
         last_stan = terminal.stan

@@ -6,6 +6,7 @@ The first thing that is not as expected ends the file, since what follows would 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from switch.wire.framing import frame
@@ -17,6 +18,7 @@ from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, Term
 from terminal_sim.processes import Finished
 from terminal_sim.sandbox import Installation
 from terminal_sim.scenario import ALL_TERMINALS, Step
+from terminal_sim.scenario_acts import Operator
 from terminal_sim.scenario_books import Books, Settled, differences
 from terminal_sim.scenario_lines import Lines
 from terminal_sim.scenario_messages import FORMAT_ERROR, Messages, Sent
@@ -48,11 +50,13 @@ class StepFailed(Exception):
 
 
 class Player:
-    """Plays one scenario: `await Player(stage, installation).play()`."""
+    """Plays one scenario: `await Player(stage, installation, folder).play()`."""
 
-    def __init__(self, stage: Stage, installation: Installation) -> None:
+    def __init__(self, stage: Stage, installation: Installation, work: Path) -> None:
+        """`work` is the folder for files that commands read."""
         self.stage = stage
         self.installation = installation
+        self.operator = Operator(stage, installation, work)
         self.books = Books(installation, stage.names, stage.programme_id)
         self.now: datetime = stage.scenario.start
         self.days = {self.now.astimezone(KOREA).date()}
@@ -115,6 +119,12 @@ class Player:
                     terminal.forget_keys()
             case words.CardOrder():
                 await self._card(step)
+            case words.Issue():
+                finished, lines = await self.operator.issue(step)
+                self._code(step, f"issue of {step.campaign}", step.exit, finished)
+                _compare(step, lines)
+            case words.Explain():
+                await self._explain(step)
             case words.Pause():
                 await asyncio.sleep(step.seconds)
             case words.Restart():
@@ -278,10 +288,17 @@ class Player:
         finished, self.settled = await self.books.settle(
             step.day, preview=self._preview_wanted, dry_run=step.dry_run
         )
-        if finished.code != step.exit:
-            raise StepFailed(
-                step, f"settlement of {step.day}", f"exit code {step.exit}", _complaint(finished)
-            )
+        self._code(step, f"settlement of {step.day}", step.exit, finished)
+
+    def _code(self, step: Step, what: str, wanted: int, finished: Finished) -> None:
+        if finished.code != wanted:
+            raise StepFailed(step, what, f"exit code {wanted}", _complaint(finished))
+
+    async def _explain(self, step: words.Explain) -> None:
+        sent = self.messages.sent[step.of]
+        if sent.reply is None:
+            raise StepFailed(step, f"answer to {step.of}", "an answer", "none")
+        _compare(step, await self.operator.explain(step, sent.terminal.terminal_id, sent.reply))
 
     async def _assert(self, step: words.Assert) -> None:
         self.books.look_again()
@@ -289,8 +306,13 @@ class Player:
             *(self.books.wallet(member, expected) for member, expected in step.wallets.items()),
             *(self.books.entries(member, expected) for member, expected in step.entries.items()),
             *(self.books.cashback(member, expected) for member, expected in step.cashback.items()),
+            *(self.books.treasury(member, expected) for member, expected in step.treasury.items()),
         ]
         checks += [self._exceptions(name, count) for name, count in step.exceptions.items()]
+        if step.budgets:
+            checks.append(self.operator.budgets(step.budgets))
+        if step.cases:
+            checks.append(self.operator.cases(step.cases))
         if step.journals is not None:
             checks.append(self._journals())
         if step.proof is not None:
@@ -300,8 +322,7 @@ class Player:
             if self.settled is None:
                 raise StepFailed(step, "payouts", "a settle step before", "none")
             compared += self.settled.compared(step, self.stage.names)
-        for what, expected, got in differences(compared):
-            raise StepFailed(step, what, _shown(expected), _shown(got))
+        _compare(step, compared)
 
     async def _exceptions(self, name: str, expected: int) -> list[tuple[str, Any, Any]]:
         found = await self.books.exceptions(self.stage.terminals[name].terminal_id, self.days)
@@ -309,6 +330,11 @@ class Player:
 
     async def _journals(self) -> list[tuple[str, Any, Any]]:
         return [("the journals", "agree", "; ".join((await self.compare()).shown()) or "agree")]
+
+
+def _compare(step: Step, compared: list[tuple[str, Any, Any]]) -> None:
+    for what, expected, got in differences(compared):
+        raise StepFailed(step, what, _shown(expected), _shown(got))
 
 
 def _complaint(finished: Finished) -> str:

@@ -156,7 +156,8 @@ async def _run(
         async with asyncio.timeout(FILE_TIMEOUT_S), place() as (installation, work):
             stage = await build_stage(scenario, installation, work, base=path.parent, tag=tag)
             await installation.serve()
-            player = Player(stage, installation)
+            player = Player(stage, installation, work)
+            await player.operator.open_cases(scenario.cases)
             await player.play()
             if compare:
                 result.differences = (await player.compare()).shown()

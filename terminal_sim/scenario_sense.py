@@ -18,6 +18,9 @@ PAUSE_S_MAX: Final = 30
 SCENARIO_FAULTS: Final = ("drop", "delay", "duplicate", "truncate", "corrupt_mac", "late", "deaf")
 _NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,14}")
 _ACTS: Final = ("block", "unblock", "lost", "stolen")
+_CASE: Final = re.compile(r"[A-Z0-9-]{1,20}")
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9._:-]{1,40}")
+_LANGUAGES: Final = ("ko", "en")
 _CHECK_VALUE: Final = re.compile(r"[0-9]{3}|absent")
 
 
@@ -56,6 +59,7 @@ class Sense:
         self._cards()
         self._terminals()
         self._lots()
+        self._cases()
         if self.scenario.start.tzinfo is None:
             self.fault(self.line_of("start"), "start has no offset", "write 2025-06-10T12:00:00+09:00")
         for step in self.scenario.steps:
@@ -103,6 +107,15 @@ class Sense:
                 remedy = "name a funder for points, none for charged"
                 self.fault(line, "the funder does not fit the kind", remedy)
 
+    def _cases(self) -> None:
+        for code, case in self.scenario.cases.items():
+            line = self.line_of("cases", code)
+            self._known(line, "merchant", case.merchant, self.scenario.merchants)
+            if not _CASE.fullmatch(code):
+                self.fault(line, f"{code} is no code of a case", "use 1 to 20 of A-Z, 0-9 and -")
+            if case.target < 1:
+                self.fault(line, "a case that needs nothing", "give target: won, 1 or more")
+
     def _known(self, line: int, what: str, name: str, known: Iterable[str], step: int = 0) -> None:
         names = list(known)
         if name not in names:
@@ -123,6 +136,9 @@ class Sense:
         for name in getattr(step, "terminals", ()):
             if name != ALL_TERMINALS:
                 self._known(line, "terminal", name, scenario.terminals, number)
+        if isinstance(step, words.Issue):
+            for name in step.members:
+                self._known(line, "member", name, scenario.members, number)
         for name in self._referred(step):
             self._known(line, "earlier message", name, self.messages, number)
         if name := getattr(step, "name", ""):
@@ -158,6 +174,9 @@ class Sense:
             bool(step.hex) == bool(step.text) or not re.fullmatch(r"([0-9A-Fa-f]{2})*", step.hex)
         ):
             self.fault(line, "nothing to send", "give hex (whole bytes) or text", step=number)
+        reference = getattr(step, "reference", None)
+        if reference is not None and not _REFERENCE.fullmatch(reference):
+            self.fault(line, "no reference", "use 1 to 40 letters, digits and ._:-", step=number)
         code = getattr(getattr(step, "expect", None), "code", None)
         if code is not None and not re.fullmatch(r"[0-9A-Z]{1,2}", str(code)):
             self.fault(line, f"{code} is no answer code", "write two digits", step=number)
@@ -178,12 +197,18 @@ class Sense:
                 self._one_of(line, "part of DE90", part, words.HIDDEN_PARTS, number)
         if isinstance(step, words.CardOrder):
             self._one_of(line, "act", step.act, _ACTS, number)
+        if isinstance(step, words.Explain):
+            self._one_of(line, "lang", step.lang, _LANGUAGES, number)
+        if isinstance(step, words.Gift) and step.only is not None:
+            self._one_of(line, "only", step.only, ("points", "charged"), number)
         if isinstance(step, words.Hsm):
             self._one_of(line, "state", step.state, ("up", "down"), number)
 
     def _assertion(self, step: words.Assert) -> None:
         scenario, line, number = self.scenario, step.line, step.number
-        for name in (*step.wallets, *step.entries, *step.cashback):
+        for name in step.cases:
+            self._known(line, "case", name, scenario.cases, number)
+        for name in (*step.wallets, *step.entries, *step.cashback, *step.treasury):
             self._known(line, "member", name, scenario.members, number)
         for name in step.exceptions:
             self._known(line, "terminal", name, scenario.terminals, number)

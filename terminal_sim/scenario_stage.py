@@ -6,10 +6,8 @@ In a shared installation the names of a scenario get its tag, so that two scenar
 import asyncio
 import csv
 import hashlib
-import json
 import tomllib
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +20,7 @@ from terminal_sim.keys import base_key_under_lmk, tmk, tmk_check_value, tmk_unde
 from terminal_sim.processes import ProgramError
 from terminal_sim.sandbox import Installation
 from terminal_sim.scenario import Scenario
+from terminal_sim.scenario_programme import programme_toml
 from terminal_sim.session import FORMAT_AES, FORMAT_PLAIN, DukptKeys
 from terminal_sim.terminal import KOREA, Terminal
 
@@ -56,6 +55,10 @@ class Names:
     def terminal(self, name: str) -> str:
         """DE41, 8 characters."""
         return "T" + self._digest("terminal", name)[:7].upper()
+
+    def case(self, code: str) -> str:
+        """Of a donation case, at most 20 characters."""
+        return f"{code[:12]}-{self._digest('case', code)[:7].upper()}" if self.tag else code
 
     def pan(self, name: str) -> str:
         """A test number in the programme's card range, with its Luhn digit."""
@@ -155,6 +158,7 @@ async def _import_all(installation: Installation, work: Path, tables: list[Table
 
 
 MEMBER_COLUMNS: Final = ("member_id", "programme", "points_on")
+MEMBER_FACTS: Final = ("holder", "tags")
 CARD_COLUMNS: Final = ("programme", "member_id", "pan", "expiry", "pvki", "pvv", "state")
 MERCHANT_COLUMNS: Final = (
     "merchant_id",
@@ -181,11 +185,13 @@ FUNDING_COLUMNS: Final = ("programme", "reference", "member_id", "kind", "won", 
 
 
 def _members(stage: Stage) -> Table:
-    rows: list[Sequence[Any]] = [
-        (stage.names.member(name), stage.programme_id, "yes" if member and member.points else "no")
-        for name, member in stage.scenario.members.items()
-    ]
-    return "members", MEMBER_COLUMNS, rows
+    rows: list[Sequence[Any]] = []
+    for name, given in stage.scenario.members.items():
+        member = given or words.Member()
+        points = "yes" if member.points else "no"
+        holder = "company" if member.company else "person"
+        rows.append((stage.names.member(name), stage.programme_id, points, holder, ",".join(member.tags)))
+    return "members", (*MEMBER_COLUMNS, *MEMBER_FACTS), rows
 
 
 def _cards(stage: Stage, installation: Installation) -> Table:
@@ -284,75 +290,3 @@ def programme_path(given: str, base: Path) -> Path:
 def _head(text: str) -> tuple[str, str]:
     programme = tomllib.loads(text)["programme"]
     return programme["id"], programme["bins"][0]
-
-
-def programme_toml(programme: words.Programme) -> str:
-    """The programme file of a scenario's own rules. Raises ProgramError for a rate that is none."""
-    lines = ["[programme]"]
-    lines += _pairs({"id": programme.id, "name": programme.id, "cutover": programme.cutover})
-    lines += _pairs({"bins": programme.bins})
-    for funder in programme.funders:
-        lines += ["[[funder]]", *_pairs({"id": funder, "name": funder})]
-    for policy in programme.policies:
-        lines += _policy_lines(policy)
-    return "\n".join(lines) + "\n"
-
-
-_HOLD_KEYS: Final = ("hold_days", "completion_over", "reversal_after_completion")
-
-
-def _policy_lines(policy: words.Policy) -> list[str]:
-    start = policy.effective_from.astimezone(KOREA).isoformat()
-    lines = ["[[policy]]", f"effective_from = {start}"]
-    plain = ("version", "spending_order", "cashback_basis", "payout_days")
-    months = ("points_expiry_months", "charged_expiry_months")
-    lines += _pairs({key: getattr(policy, key) for key in (*plain, *months)})
-    lines += _pairs({"fee_default": policy.fee})
-    lines += _pairs({key: getattr(policy, key) for key in _HOLD_KEYS})
-    above = 0
-    for tier in policy.tiers:
-        rate = _percent_sum(tier.shares)
-        lines += ["[[policy.tier]]", *_pairs({"above": above, "up_to": tier.up_to, "rate": rate})]
-        lines += _pairs({"shares": tier.shares} if tier.shares else {})
-        above = tier.up_to
-    for bonus in policy.bonuses:
-        given = {"code": bonus.code, "group": bonus.group, "channel": bonus.channel}
-        rate = _percent_sum(bonus.shares)
-        lines += ["[[policy.bonus]]", *_pairs({**given, "rate": rate, "shares": bonus.shares})]
-        lines += _pairs({"inside_cap": bonus.inside_cap})
-    for rule in policy.restrictions:
-        reason = {"reason_ko": "사용 제한", "reason_en": "not accepted here"}
-        facts = {key: value for key in rule.__struct_fields__ if (value := getattr(rule, key))}
-        lines += ["[[policy.restriction]]", *_pairs({**facts, **reason})]
-    if policy.contactless is not None:
-        contactless = policy.contactless
-        lines += ["[policy.contactless]"]
-        lines += _pairs({key: getattr(contactless, key) for key in contactless.__struct_fields__})
-    if policy.limits:
-        lines += ["[policy.limits]", *_pairs(policy.limits)]
-    # One class for all, unless the scenario is about classes.
-    classes = policy.fee_classes or [words.FeeClass(up_to=999_999_999_999, rate=policy.fee)]
-    above = 0
-    for step in classes:
-        lines += ["[[policy.fee_class]]", *_pairs({"above": above, "up_to": step.up_to, "rate": step.rate})]
-        above = step.up_to
-    return lines
-
-
-def _pairs(values: dict[str, Any]) -> list[str]:
-    return [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
-    # Numbers, booleans, lists and basic strings are written alike in JSON and TOML.
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _percent_sum(shares: dict[str, str]) -> str:
-    try:
-        total = sum((Decimal(share.removesuffix("%").strip()) for share in shares.values()), Decimal(0))
-    except InvalidOperation:
-        raise ProgramError(f'{shares}: a share is written as "4 %"') from None
-    return f"{total.normalize():f} %"

@@ -106,7 +106,16 @@ class Purchase(Payment, frozen=True, kw_only=True):
 
 
 class Topup(Payment, frozen=True, kw_only=True):
-    """0200 to charge the card."""
+    """0200 to charge the card. A `reference` of the outside is good for one top-up."""
+
+    reference: str | None = None
+
+
+class Gift(Payment, frozen=True, kw_only=True):
+    """0200 to a donation case, from points or charged money alone if it says so."""
+
+    case: str
+    only: str | None = None  # points, charged
 
 
 class Inquiry(Payment, frozen=True, kw_only=True):
@@ -211,6 +220,28 @@ class CardOrder(Step, frozen=True, kw_only=True):
     card: str
 
 
+class Issue(Step, frozen=True, kw_only=True):
+    """An operator gives a campaign's coupons or grants to members; `issued` is how many must be new."""
+
+    campaign: str
+    members: list[str]
+    issued: int | None = None
+    exit: int = 0
+
+
+class Explain(Step, frozen=True, kw_only=True):
+    """What `dure-switch explain` says of a payment: each of these must stand in it, or must not.
+
+    `reasons` are all those of its decline, the answered one first.
+    """
+
+    of: str
+    lang: str = "en"
+    contains: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    reasons: tuple[str, ...] | None = None
+
+
 class Pause(Step, frozen=True, kw_only=True):
     """Real seconds go by: for what recovers by itself."""
 
@@ -242,9 +273,21 @@ class Wallet(Shape, frozen=True, kw_only=True):
 
     charged: int | None = None
     points: int | None = None
+    grant: int | None = None
+    coupon: int | None = None
     receivable: int | None = None
     held: int | None = None  # by open pre-authorisations
     usage: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+class BudgetLine(Shape, frozen=True, kw_only=True):
+    """A month (yyyymm) of a budget, or one for good: won granted less what came back, and won left."""
+
+    code: str = "cashback"
+    funder: str = ""
+    month: int = 0
+    granted: int | None = None
+    left: int | None = None
 
 
 class Payout(Shape, frozen=True, kw_only=True, rename={"day": "date"}):
@@ -258,13 +301,17 @@ class Payout(Shape, frozen=True, kw_only=True, rename={"day": "date"}):
 class Assert(Step, frozen=True, kw_only=True):
     """What the books must say now.
 
-    `entries` are sums per account, debits less credits; `cashback` is what each funder owes, by member.
+    `entries` are sums per account, debits less credits; `cashback` is what each funder owes, by member;
+    `treasury` what went back to each funder; `cases` what donation cases have got.
     `payouts` and `carried` are of the last `settle` step.
     """
 
     wallets: dict[str, Wallet] = msgspec.field(default_factory=dict)
     entries: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     cashback: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    treasury: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    budgets: list[BudgetLine] = msgspec.field(default_factory=list)
+    cases: dict[str, int] = msgspec.field(default_factory=dict)
     payouts: list[Payout] | None = None
     carried: dict[str, int] | None = None
     fees: dict[str, int] | None = None
@@ -283,6 +330,7 @@ STEPS: Final[dict[str, type[Step]]] = {
     "power": Power,
     "purchase": Purchase,
     "topup": Topup,
+    "gift": Gift,
     "inquiry": Inquiry,
     "preauth": Preauth,
     "offline": Offline,
@@ -298,6 +346,8 @@ STEPS: Final[dict[str, type[Step]]] = {
     "upload": Upload,
     "send_raw": SendRaw,
     "card": CardOrder,
+    "issue": Issue,
+    "explain": Explain,
     "pause": Pause,
     "restart": Restart,
     "hsm": Hsm,

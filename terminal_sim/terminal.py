@@ -11,12 +11,15 @@ from typing import Final
 from switch.wire.message import Message
 from switch.wire.private import (
     TAG_BATCH,
+    TAG_CASE,
     TAG_CHANNEL,
     TAG_CVV2,
+    TAG_GIFT_FROM,
     TAG_ORDER,
     TAG_PARTIAL,
     TAG_PIN_BLOCK,
     TAG_PIN_FORMAT,
+    TAG_REFERENCE,
     encode_private,
 )
 from switch.wire.request import OriginalData
@@ -42,6 +45,7 @@ __all__ = [
 KOREA: Final = timezone(timedelta(hours=9), "Asia/Seoul")  # no daylight saving since 1988
 ENTRY_KEYED: Final = "012"
 ADVICE: Final = "0220"
+_TOLD_TAGS: Final = (TAG_CHANNEL, TAG_ORDER, TAG_CASE, TAG_GIFT_FROM, TAG_REFERENCE)
 _NOTHING_MORE: Final = (None,) * 5
 _FUNCTION_CODES: Final = {name: code for code, name in NETWORK_FUNCTIONS.items()}
 _REVERSAL_COPIES: Final = (2, 3, 12, 13, 32, 41, 42, 49)
@@ -99,11 +103,14 @@ class Terminal(TerminalCore):
     # Payments
 
     def purchase(self, now: datetime, pan: str, amount: int, **options: str | None) -> bytes:
-        """Options: pin, expiry (YYMM), entry_mode, track2, cvv2, psn, icc, channel, order_id, rrn."""
+        """Options: pin, expiry (YYMM), entry_mode, track2, cvv2, psn, icc, channel, order_id, rrn.
+
+        With `case` (and `gift_from`, "P" or "C") it is a gift to a donation case.
+        """
         return self._payment(now, "0200", "purchase", pan, amount, **options)
 
     def topup(self, now: datetime, pan: str, amount: int, **options: str | None) -> bytes:
-        """Charges the card. Options as for a purchase."""
+        """Charges the card. Options as for a purchase; `reference` is the outside's, good for one top-up."""
         return self._payment(now, "0200", "topup", pan, amount, **options)
 
     def inquiry(self, now: datetime, pan: str, **options: str | None) -> bytes:
@@ -157,6 +164,9 @@ class Terminal(TerminalCore):
         icc: str | None = None,
         channel: str | None = None,
         order_id: str | None = None,
+        case: str | None = None,
+        gift_from: str | None = None,
+        reference: str | None = None,
         rrn: str | None = None,
         original: str | None = None,
     ) -> bytes:
@@ -187,10 +197,9 @@ class Terminal(TerminalCore):
         if given != _NOTHING_MORE:
             pairs = zip((23, 35, 37, 55, 90), given, strict=True)
             fields |= {number: value for number, value in pairs if value is not None}
-        if channel is not None:
-            private[TAG_CHANNEL] = channel
-        if order_id is not None:
-            private[TAG_ORDER] = order_id
+        told = (channel, order_id, case, gift_from, reference)
+        if told != _NOTHING_MORE:
+            private |= {tag: value for tag, value in zip(_TOLD_TAGS, told, strict=True) if value is not None}
         if cvv2 is not None and mti != ADVICE:
             private[TAG_CVV2] = cvv2
         if self.batch_no:

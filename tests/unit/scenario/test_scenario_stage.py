@@ -9,7 +9,8 @@ from switch.wire.redact import luhn_valid
 from terminal_sim import scenario as words
 from terminal_sim.processes import ProgramError
 from terminal_sim.scenario_file import read_scenario
-from terminal_sim.scenario_stage import Names, programme_toml
+from terminal_sim.scenario_programme import programme_toml
+from terminal_sim.scenario_stage import Names
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
