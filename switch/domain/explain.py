@@ -214,29 +214,29 @@ def _piece(piece: Piece, facts: PaymentFacts, words: Words) -> str:
 
 def _since(facts: PaymentFacts, words: Words) -> Iterator[str]:
     if facts.own_return is not None:
-        yield from _return(facts.own_return, words, facts.business_day)
+        yield from _return(facts.own_return, words)
     for one in facts.returns:
-        yield from _return(one, words, 0)
+        yield from _return(one, words)
     if facts.returns and facts.granted:
         granted, kept = words.won(_sum(facts.granted)), words.won(_sum(facts.kept))
         yield words.say("kept", granted=granted, kept=kept)
-    for one in facts.corrections:
+    for each in facts.corrections:
         yield words.say(
             "correction",
-            number=one.number,
-            version=one.version,
-            due=words.won(one.due),
-            stood=words.won(one.stood),
-            state=words.name(one.state),
+            number=each.number,
+            version=each.version,
+            due=words.won(each.due),
+            stood=words.won(each.stood),
+            state=words.name(each.state),
         )
-        if one.booked:
-            won = _sum(one.booked)
-            yield words.say("corrected", won=words.won(won), shares=_shares(one.booked, words))
-        if one.waived:
-            yield words.say("waived", won=words.won(abs(one.waived)))
+        if each.booked:
+            won = _sum(each.booked)
+            yield words.say("corrected", won=words.won(won), shares=_shares(each.booked, words))
+        if each.waived:
+            yield words.say("waived", won=words.won(abs(each.waived)))
 
 
-def _return(one: ReturnFact, words: Words, own: int) -> Iterator[str]:
+def _return(one: ReturnFact, words: Words) -> Iterator[str]:
     taken = _sum(one.taken)
     yield words.say(
         "return" if taken else "return_none",

@@ -29,7 +29,7 @@ class Words(msgspec.Struct, frozen=True):
     month: Callable[[int], str]
     moment: Callable[[int], str]
 
-    def say(self, name: str, **fields: object) -> str:
+    def say(self, name: str, /, **fields: object) -> str:
         """One sentence. KeyError for a sentence or a field that the language does not have."""
         return self.text[name].format(**fields)
 
