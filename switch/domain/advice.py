@@ -7,14 +7,16 @@ goods were handed over.
 
 from switch.domain.budget import Pools
 from switch.domain.decision import Decision, Detail, OriginalChange
+from switch.domain.faults import barred_money, is_restricted, over_limits
 from switch.domain.holds import closed, head, held_of, open_hold
 from switch.domain.matching import base_of, candidates, completion_of
 from switch.domain.money import floor_rate
+from switch.domain.paying import choose
 from switch.domain.payment import NEXT, Kind, Outcome
-from switch.domain.reasons import REASONS
+from switch.domain.reasons import BY_NUMBER, REASONS
 from switch.domain.record import balances, note, ref
 from switch.domain.request import Proof, Request, Stored, Terms
-from switch.domain.spend import book, choose, over_limit
+from switch.domain.spend import book
 from switch.domain.wallet import Hold, Wallet
 
 _REVERSED_BEFORE = REASONS["reversed_before"].number
@@ -30,13 +32,25 @@ def offline(
     if unproven:
         return _settle(request, wallet, terms, business_day, pools, (), request.amount, [*faults, unproven])
     held = held_of(wallet, today)
-    spent, missing, barred, rules = choose(wallet, terms, day, request.amount, held)
-    over = over_limit(wallet, terms, day, request.amount, today)
-    if missing and (barred >= missing or rules):
-        faults.append("merchant_restricted")
-    if over is not None:
-        faults.append(over[0])
-    return _settle(request, wallet, terms, business_day, pools, spent, missing, faults)
+    paid = choose(wallet, terms, day, request.amount, held)
+    if paid.missing:
+        barred = barred_money(wallet, terms, day, request.amount, held, paid)
+        if is_restricted(barred, paid.missing):
+            faults.append("merchant_restricted")
+    faults += [
+        BY_NUMBER[fault.reason].name for fault in over_limits(wallet, terms, day, request.amount, today)
+    ]
+    return _settle(
+        request,
+        wallet,
+        terms,
+        business_day,
+        pools,
+        paid.spent,
+        paid.missing,
+        faults,
+        passed_over=paid.passed_over,
+    )
 
 
 def complete(
@@ -81,8 +95,9 @@ def complete(
         held = held_of(wallet, today, but=hold.seq if hold else 0) or {}
         for lot_no, _, won in from_hold:
             held[lot_no] = held.get(lot_no, 0) + won
-        more, missing, _, _ = choose(wallet, terms, request.key.local_day, missing, held)
-        spent = (*from_hold, *more)
+        # The hold took no coupon, and what came to be the amount is no occasion for one.
+        more = choose(wallet, terms, request.key.local_day, missing, held, coupons=False)
+        spent, missing = (*from_hold, *more.spent), more.missing
     holds = (closed(hold),) if hold else ()
     wanted = [text for text in faults if text]
     left = request.amount - bookable + missing
@@ -146,6 +161,7 @@ def _settle(
     faults: list[str],
     base: Stored | None = None,
     holds: tuple[Hold, ...] = (),
+    passed_over: tuple[tuple[int, int], ...] = (),
 ) -> Decision:
     if missing:
         faults.append(f"{missing} won could not be booked")
@@ -174,6 +190,7 @@ def _settle(
         base=base,
         holds=holds,
         originals=changes,
+        passed_over=passed_over,
     )
 
 

@@ -34,7 +34,8 @@ def preauthorise(
             return decline(request, wallet, terms, business_day, "hold_closed")
     standing = hold.won if hold else 0
     held = held_of(wallet, today) if wallet.held else None
-    uses, missing, refused = afford(request, wallet, terms, business_day, held, standing)
+    # A coupon is not held: the completion may be lower than what it was worked out on.
+    uses, missing, _, refused = afford(request, wallet, terms, business_day, held, standing, coupons=False)
     if refused is not None:
         return decline(request, wallet, terms, business_day, refused[0], detail=refused[1])
     if hold is None:

@@ -3,11 +3,13 @@
 from msgspec.structs import replace
 
 from switch.domain.decision import NO_DETAIL, Decision, Detail, decode_detail, encode_detail
+from switch.domain.paying import barred_here
 from switch.domain.payment import Outcome
 from switch.domain.reasons import REASONS
 from switch.domain.request import Request, Stored, Terms
 from switch.domain.wallet import LOT_KIND_NAME, Card, LotKind, Wallet
 
+_POINTS, _GRANT, _COUPON = LotKind.POINTS, LotKind.GRANT, LotKind.COUPON
 _NO_DETAIL = encode_detail(NO_DETAIL)
 _NUMBER = {name: reason.number for name, reason in REASONS.items()}
 
@@ -21,11 +23,15 @@ def balances(
 ) -> tuple[int, int]:
     """(ledger balance, won that may be spent at this merchant on `day`), after changes of (lot_no, won).
 
-    `held` (won by lot) is in the ledger balance and not to be spent.
+    `held` (won by lot) is in the ledger balance and not to be spent. Coupons are in neither: they take
+    something off a price, and are worth nothing by themselves.
     """
     ledger = spendable = 0
     change_of = dict(changes) if changes else None
+    order = terms.policy.spending_order
     for lot in wallet.lots.values():
+        if lot.kind == _COUPON:
+            continue
         balance = lot.balance
         if change_of is not None:
             balance += change_of.get(lot.lot_no, 0)
@@ -34,7 +40,9 @@ def balances(
             balance -= held.get(lot.lot_no, 0)
         if lot.expires and day > lot.expires:
             continue
-        if lot.kind == LotKind.POINTS and not wallet.points_on:
+        if lot.kind == _POINTS and not wallet.points_on:
+            continue
+        if lot.kind == _GRANT and ("grant" not in order or barred_here(lot, terms)):
             continue
         if not terms.refused.get(LOT_KIND_NAME[lot.kind]):
             spendable += balance

@@ -5,46 +5,29 @@ from typing import NamedTuple
 from switch.domain.budget import Grants, Pools
 from switch.domain.cashback import NOTHING, Window, rate
 from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, UsageChange, encode_detail
+from switch.domain.faults import answered, money_faults, over_limits
 from switch.domain.granting import counted, due, earns, grant, windows_of
-from switch.domain.holds import held_in, held_of
+from switch.domain.holds import held_of
+from switch.domain.paying import Held, choose, part
 from switch.domain.payment import Outcome
 from switch.domain.record import balances, decline, record, ref
 from switch.domain.request import Entry, PinCheck, Request, Stored, Terms
-from switch.domain.wallet import LOT_KIND_NAME, LOT_KIND_NO, Hold, Lot, Wallet
+from switch.domain.wallet import LOT_KIND_NAME, Hold, LotKind, Wallet
 
 # Looked up once: an enumeration's member costs a search at each use.
 _APPROVED = Outcome.APPROVED
 _CONTACTLESS = Entry.CONTACTLESS
 _PIN_OK = PinCheck.OK
-
-Held = dict[int, int] | None
-"""Won by lot that holds keep; None for nothing."""
+_COUPON = LotKind.COUPON
 
 
-class Choice(NamedTuple):
-    """Lots to spend; won still missing; won barred at this merchant; the rules that bar all of it.
-
-    The rules are told only if they are the true reason: every kind that the member spends is barred here,
-    so that a top-up would not help.
-    """
+class Afforded(NamedTuple):
+    """What pays for a request (Paid), `missing` what a partial approval leaves out; or why it is refused."""
 
     spent: tuple[LotWon, ...]
     missing: int
-    barred: int
-    rules: list[str]
-
-
-def _spendable(wallet: Wallet, kind: int, day: int) -> list[Lot]:
-    """Lots of a kind with value on this day, the earliest expiry first, then the oldest."""
-    lots = [lot for lot in wallet.lots.values() if lot.kind == kind and lot.balance and lot.valid_on(day)]
-    if len(lots) > 1:
-        lots.sort(key=lambda lot: (lot.expires or 99_999_999, lot.lot_no))
-    return lots
-
-
-def _kinds(wallet: Wallet, terms: Terms) -> list[str]:
-    """Kinds of value this member spends, in the programme's order; points only if they are switched on."""
-    return [name for name in terms.policy.spending_order if name != "points" or wallet.points_on]
+    passed_over: tuple[tuple[int, int], ...]
+    refused: tuple[str, Detail] | None = None
 
 
 def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int, pools: Pools) -> Decision:
@@ -53,14 +36,24 @@ def purchase(request: Request, wallet: Wallet, terms: Terms, business_day: int, 
     A terminal that takes partial approvals gets what may be spent here where it does not suffice.
     """
     held = held_of(wallet, business_day) if wallet.held else None
-    spent, missing, refused = afford(request, wallet, terms, business_day, held)
+    spent, missing, passed_over, refused = afford(request, wallet, terms, business_day, held)
     if refused is not None:
         return decline(request, wallet, terms, business_day, refused[0], detail=refused[1])
-    won = request.amount - missing
+    won = sum([part for _, kind, part in spent if kind != _COUPON])  # a coupon is in no balance
     ledger, free = balances(wallet, terms, request.key.local_day, held=held)
     after = (ledger - won, free - won)
     reason = "partial_approval" if missing else "approved"
-    return book(request, wallet, terms, business_day, pools, spent, after, reason=reason)
+    return book(
+        request,
+        wallet,
+        terms,
+        business_day,
+        pools,
+        spent,
+        after,
+        reason=reason,
+        passed_over=passed_over,
+    )
 
 
 def afford(
@@ -70,23 +63,26 @@ def afford(
     business_day: int,
     held: Held,
     standing: int = 0,
-) -> tuple[tuple[LotWon, ...], int, tuple[str, Detail] | None]:
-    """(lots to spend, won that a partial approval leaves out, why not, or None).
+    *,
+    coupons: bool = True,
+) -> Afforded:
+    """The lots to spend on a request, or every reason against it.
 
     `standing` won are held already by the pre-authorisation that the request adds to.
     """
     day, amount = request.key.local_day, request.amount
-    spent, missing, barred, rules = choose(wallet, terms, day, amount, held)
-    short = missing if missing and not (request.partial and spent) else 0
-    if short and (barred >= short or rules):
-        return (), 0, ("merchant_restricted", Detail(rules=tuple(rules), short=short))
-    asked = amount - (missing - short)
-    over = over_limit(wallet, terms, day, asked, business_day, standing)
-    if over is not None:
-        return (), 0, over
+    paid = choose(wallet, terms, day, amount, held, coupons=coupons)
+    short, asked = paid.missing, amount
+    if short and request.partial:
+        less = part(wallet, terms, day, amount, held, paid)
+        if less.spent:
+            paid, short, asked = less, 0, amount - less.missing
+    over = over_limits(wallet, terms, day, asked, business_day, standing)
     if short:
-        return (), 0, ("insufficient_funds", Detail(short=short))
-    return spent, missing, None
+        over = money_faults(wallet, terms, day, amount, held, paid, over)
+    if over:
+        return Afforded((), 0, (), answered(over, paid.passed_over))
+    return Afforded(paid.spent, paid.missing, paid.passed_over)
 
 
 def book(
@@ -168,54 +164,6 @@ def book(
         holds=holds,
         originals=originals,
     )
-
-
-def choose(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held) -> Choice:
-    """Which lots would pay `amount` won here on `day`; what holds keep of them is left alone."""
-    spent: list[LotWon] = []
-    missing, barred = amount, 0
-    rules: list[str] = []
-    open_kinds = 0
-    for name in _kinds(wallet, terms):
-        refused = terms.refused.get(name)
-        lots = _spendable(wallet, LOT_KIND_NO[name], day)
-        if refused:
-            barred += sum([lot.balance - (held.get(lot.lot_no, 0) if held else 0) for lot in lots])
-            rules += [rule.code for rule in refused if rule.code not in rules]
-            continue
-        open_kinds += 1
-        for lot in lots:
-            if not missing:
-                break
-            free = lot.balance if held is None else lot.balance - held.get(lot.lot_no, 0)
-            won = min(free, missing)
-            if won:
-                spent.append((lot.lot_no, lot.kind, won))
-                missing -= won
-    if missing and (barred >= missing or not open_kinds or "charged" in terms.refused):
-        return Choice(tuple(spent), missing, barred, rules)
-    return Choice(tuple(spent), missing, barred, [])
-
-
-def over_limit(
-    wallet: Wallet, terms: Terms, day: int, amount: int, today: int, standing: int = 0
-) -> tuple[str, Detail] | None:
-    """The limit that `amount` won more would break, with what is missing; open holds count as spent."""
-    limits = terms.policy.limits
-    if limits.payment_max and standing + amount > limits.payment_max:
-        over = standing + amount - limits.payment_max
-        return "over_payment_limit", Detail(limit=limits.payment_max, used=standing, short=over)
-    month = day // 100
-    of_day = of_month = 0
-    if wallet.held:
-        of_day, of_month = held_in(wallet, today, day=day), held_in(wallet, today, month=month)
-    for reason, limit, used in (
-        ("over_day_limit", limits.day_max, wallet.spent_on(day) + of_day),
-        ("over_month_limit", limits.month_max, wallet.usage_of(month).spent + of_month),
-    ):
-        if limit and used + amount > limit:
-            return reason, Detail(limit=limit, used=used, short=used + amount - limit)
-    return None
 
 
 def without_pin(request: Request) -> bool:
