@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import batches, data, explain, key, looking, notify, serving, vault
+from switch.cli import batches, data, explain, key, looking, notify, serving, transfer, vault
 from switch.cli.runtime import CONFIG_VARIABLE, DEFAULT_CONFIG, exit_code_of
 
 app = typer.Typer(
@@ -63,6 +63,8 @@ app.command("check-config")(serving.check_config)
 app.command("proof")(serving.proof)
 app.command("entries")(looking.entries)
 app.command("batches")(batches.batches)
+app.command("export")(transfer.export)
+app.command("import-programme")(transfer.import_programme)
 app.command("explain")(explain.explain)
 app.add_typer(data.programme, name="programme")
 app.add_typer(data.imports, name="import")
