@@ -18,6 +18,7 @@ from switch.domain.restriction import refusals
 from switch.store import schema as t
 from switch.store import schema_programme as given_tables
 from switch.store.lane_values import NO_GIVEN, Given
+from switch.store.merchant_facts import read_facts
 
 _TERMS_MAX = 200_000  # worked-out terms kept; then all are dropped and worked out again
 
@@ -83,7 +84,7 @@ class Reference(msgspec.Struct):
                 f"policy {policy_no} or merchant {merchant_no} is not in the reference data"
             )
         programme_no, policy = self.policies[policy_no]
-        merchant = self.merchants[merchant_no]
+        merchant = self.merchants[merchant_no].on(day)
         refused = {
             kind: found
             for kind in policy.spending_order
@@ -194,6 +195,7 @@ def load_reference(engine: Engine) -> Reference:
         sales: dict[int, list[tuple[int, int]]] = {}
         for s in connection.execute(select(t.merchant_sales).order_by(t.merchant_sales.c.valid_from)):
             sales.setdefault(s.merchant_no, []).append((day_of_date(s.valid_from), s.annual_sales))
+        later = read_facts(connection)
         merchants: dict[int, Merchant] = {}
         programme_of: dict[int, int] = {}
         for m in connection.execute(select(t.merchant)):
@@ -211,6 +213,7 @@ def load_reference(engine: Engine) -> Reference:
                 groups=tuple(groups.get(m.merchant_no, ())),
                 opened_day=day_of_date(m.opened),
                 closed_day=day_of_date(m.closed) if m.closed else 0,
+                facts=later.get(m.merchant_no, ()),
             )
             programme_of[m.merchant_no] = m.programme_no
         soundboxes: dict[int, tuple[str, ...]] = {}
