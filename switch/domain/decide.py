@@ -9,10 +9,11 @@ from switch.domain.budget import ISSUANCE, NO_POOLS, Pools
 from switch.domain.calendar import add_months
 from switch.domain.cardcheck import check_card, tapped
 from switch.domain.decision import Decision, Detail, UsageChange, decode_detail, encode_detail
+from switch.domain.donation import Case, gift
+from switch.domain.faults import answered, over_issuance, over_topup_limits
 from switch.domain.giveback import refund
 from switch.domain.holds import expired, held_of
 from switch.domain.matching import TAKES_BACK
-from switch.domain.money import WON_MAX
 from switch.domain.payment import Kind, Outcome
 from switch.domain.preauth import preauthorise
 from switch.domain.record import balances, decline, record
@@ -25,6 +26,7 @@ from switch.domain.wallet import LOTS_MAX, NEVER, Card, Lot, LotKind, Wallet
 # Looked up once: an enumeration's member costs a search at each use.
 _PURCHASE, _INQUIRY = Kind.PURCHASE, Kind.INQUIRY
 _CONTACTLESS = Entry.CONTACTLESS
+_PAYMENTS = frozenset({Kind.PURCHASE, Kind.PREAUTH})
 
 
 def decide(
@@ -40,6 +42,7 @@ def decide(
     original_tombstoned: bool = False,
     credited_through: int = 0,
     pools: Pools = NO_POOLS,
+    case: Case | None = None,
 ) -> Decision:
     """Decide one request on one wallet.
 
@@ -47,7 +50,8 @@ def decide(
     may mean and those behind them (the purchase of a refund, the first 0100 of an increment, the completion
     of a 0100); `tombstoned` whether its reversal came before it, `original_tombstoned` whether that of the
     0100 that a completion names did; `credited_through` (yyyymmdd) the last business date whose cashback
-    this wallet got; `pools` what the budgets have. Holds whose time is over are removed with whatever is
+    this wallet got; `pools` what the budgets have; `case` the donation case that a gift names, if
+    there is one. Holds whose time is over are removed with whatever is
     decided.
     """
     kind = request.key.kind
@@ -64,6 +68,8 @@ def decide(
                 refused = "merchant_closed"
             elif terms.stopped or request.key.local_day <= wallet.stopped_until:
                 refused = "stopped_by_watch"
+            elif terms.donation and kind in _PAYMENTS:
+                refused = "gifts_only"
         if request.advice and kind == _PURCHASE:
             decision = _advice(
                 request, wallet, terms, business_day, pools, originals, refused, original_tombstoned
@@ -71,7 +77,7 @@ def decide(
         elif refused is not None:
             decision = decline(request, wallet, terms, business_day, refused)
         else:
-            decision = _ask(request, wallet, terms, business_day, pools, originals)
+            decision = _ask(request, wallet, terms, business_day, pools, originals, case)
         if request.entry == _CONTACTLESS:
             card = _tap(request, wallet, decision, card)
         decision.card = card
@@ -127,6 +133,7 @@ def _ask(
     business_day: int,
     pools: Pools,
     originals: list[Stored],
+    case: Case | None,
 ) -> Decision:
     """What the card may do in principle, asked of its money."""
     kind = request.key.kind
@@ -134,6 +141,8 @@ def _ask(
         return purchase(request, wallet, terms, business_day, pools)
     if kind == Kind.PREAUTH:
         return preauthorise(request, wallet, terms, business_day, originals)
+    if kind == Kind.GIFT:
+        return gift(request, wallet, terms, business_day, case)
     if kind == Kind.TOPUP:
         return _topup(request, wallet, terms, business_day, pools)
     return _inquiry(request, wallet, terms, business_day)
@@ -168,22 +177,16 @@ def _inquiry(request: Request, wallet: Wallet, terms: Terms, business_day: int) 
 def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int, pools: Pools) -> Decision:
     """Each top-up is a purchase lot of its own, with its own refund right."""
     day, amount = request.key.local_day, request.amount
-    limits = terms.policy.limits
     ledger, free = balances(wallet, terms, day, held=held_of(wallet, business_day))
-    for reason, limit, used in (
-        ("over_topup_limit", limits.topup_month_max, wallet.usage_of(day // 100).topup),
-        # Without a limit of the policy's own, DE54 is one: a balance has twelve digits.
-        ("over_holding_limit", limits.holding_max or WON_MAX, ledger),
-    ):
-        if limit and used + amount > limit:
-            over = Detail(limit=limit, used=used, short=used + amount - limit)
-            return decline(request, wallet, terms, business_day, reason, detail=over)
+    if faults := over_topup_limits(wallet, terms, day, amount, ledger):
+        reason, over = answered(faults)
+        return decline(request, wallet, terms, business_day, reason, detail=over)
     if len(wallet.lots) >= LOTS_MAX and sum([lot.balance > 0 for lot in wallet.lots.values()]) >= LOTS_MAX:
         return decline(request, wallet, terms, business_day, "too_many_topups")
     line = terms.budget_no.get((ISSUANCE, ""), 0)
     if line and (room := pools.room(line, day // 100)) < amount:
-        over = Detail(short=amount - room)
-        refused = decline(request, wallet, terms, business_day, "over_issuance_limit", detail=over)
+        reason, over = answered((over_issuance(day, amount - room),))
+        refused = decline(request, wallet, terms, business_day, reason, detail=over)
         refused.missed = ((line, day // 100, amount - room),)
         return refused
     months = terms.policy.charged_expiry_months
@@ -205,7 +208,7 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int, po
         "approved",
         approved=amount,
         after=(ledger + amount, free + (0 if terms.refused.get("charged") else amount)),
-        detail=encode_detail(Detail(lot_no=lot.lot_no)),
+        detail=encode_detail(Detail(lot_no=lot.lot_no, outside_ref=request.outside_ref)),
     )
     issued = ((line, day // 100, amount),) if line else ()
     return Decision(stored, opened=lot, usage=UsageChange(day // 100, 0, topup=amount), issued=issued)

@@ -29,6 +29,7 @@ _OVER_DAY = REASONS["over_day_limit"].number
 _OVER_MONTH = REASONS["over_month_limit"].number
 _OVER_TOPUP = REASONS["over_topup_limit"].number
 _OVER_HOLDING = REASONS["over_holding_limit"].number
+_OVER_ISSUANCE = REASONS["over_issuance_limit"].number
 _COMPANY, _GRANT, _COUPON = Holder.COMPANY, LotKind.GRANT, LotKind.COUPON
 
 
@@ -84,6 +85,11 @@ def over_topup_limits(wallet: Wallet, terms: Terms, day: int, amount: int, ledge
     if ledger + amount > limit:
         faults.append(Fault(_OVER_HOLDING, limit, ledger, ledger + amount - limit))
     return tuple(faults)
+
+
+def over_issuance(day: int, short: int) -> Fault:
+    """The programme's bound on top-ups of a month, with the won that it lacks."""
+    return Fault(_OVER_ISSUANCE, short=short, resets=_next_month(day))
 
 
 def money_faults(
