@@ -12,6 +12,7 @@ import msgspec
 from switch.domain.budget import Budget, pots_of
 from switch.domain.campaign import Campaign
 from switch.domain.money import WON_MAX
+from switch.domain.watch import Watch
 
 LOT_KINDS = ("charged", "points", "grant", "coupon")
 """Kinds of value that a wallet can hold."""
@@ -181,6 +182,7 @@ class Programme(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     budgets: tuple[Budget, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     member_tags: tuple[str, ...] = ()
+    watches: tuple[Watch, ...] = ()
 
     def lines(self) -> tuple[Budget, ...]:
         """Every budget: those that the file names, and the pots of campaigns."""

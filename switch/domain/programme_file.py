@@ -28,6 +28,7 @@ from switch.domain.programme import (
 )
 from switch.domain.programme_limits import read_contactless, read_limits
 from switch.domain.programme_money import read_budgets, read_campaigns
+from switch.domain.programme_watch import read_watches
 from switch.domain.toml_reader import Document, Problem, Table, nearest
 from switch.domain.toml_words import (
     LABEL,
@@ -86,6 +87,7 @@ def parse_programme(text: str, filename: str) -> Programme:
     funder_ids = tuple(funder.id for funder in funders)
     budgets = read_budgets(root, funder_ids)
     campaigns = read_campaigns(root, funder_ids, tags, budgets)
+    watches = read_watches(root)
     policies = _policies(root, programme_id, funder_ids)
     root.finish()
     if document.problems:
@@ -100,6 +102,7 @@ def parse_programme(text: str, filename: str) -> Programme:
         budgets=budgets,
         campaigns=campaigns,
         member_tags=tags,
+        watches=watches,
     )
 
 
@@ -107,7 +110,7 @@ def canonical_json(programme: Programme) -> bytes:
     """Return the one byte form of a programme: fields in order, no white space, UTF-8."""
     plain = msgspec.to_builtins(programme)
     plain["policies"] = [_plain_policy(policy) for policy in programme.policies]
-    for name in ("budgets", "campaigns", "member_tags"):
+    for name in ("budgets", "campaigns", "member_tags", "watches"):
         if not plain[name]:
             del plain[name]
     return msgspec.json.encode(plain)

@@ -19,6 +19,7 @@ from switch.store import schema as t
 from switch.store import schema_programme as given_tables
 from switch.store.lane_values import NO_GIVEN, Given
 from switch.store.merchant_facts import read_facts
+from switch.store.watch_stops import stopped_shops
 
 _TERMS_MAX = 200_000  # worked-out terms kept; then all are dropped and worked out again
 
@@ -216,6 +217,7 @@ def load_reference(engine: Engine) -> Reference:
                 facts=later.get(m.merchant_no, ()),
             )
             programme_of[m.merchant_no] = m.programme_no
+        stopped = stopped_shops(connection)
         soundboxes: dict[int, tuple[str, ...]] = {}
         told = select(t.terminal.c.merchant_no, t.terminal.c.terminal_id).where(
             t.terminal.c.notify, t.terminal.c.state == "active"
@@ -245,7 +247,7 @@ def load_reference(engine: Engine) -> Reference:
             for programme_no in programmes
         },
         soundboxes=soundboxes,
-        stopped_shops=stopped_shops,
+        stopped_shops=stopped,
         given=given,
         budgets=Given(
             lines,
