@@ -8,10 +8,10 @@ from sqlalchemy import text
 from settlement.errors import ControlMismatchError
 from settlement.steps.frame import Frame
 from settlement.steps.pay_merchants import posting_name
-from switch.ledger.chart import Account
+from switch.ledger.chart import LOT_ACCOUNT, Account
 from switch.ledger.journal import Source
 
-_LOTS = f"({Account.CARD_MONEY:d}, {Account.POINTS:d})"
+_LOTS = f"({', '.join(str(int(account)) for account in LOT_ACCOUNT.values())})"
 
 _PAYOUTS = text(f"""
     SELECT merchant_no, p.won AS paid, h.won AS booked FROM

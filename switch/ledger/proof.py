@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from switch.ledger.chart import Account
+from switch.domain.wallet import LOT_KIND_NO
+from switch.ledger.chart import LOT_ACCOUNT, Account
 
 ASSETS = frozenset({Account.SAFEGUARDED, Account.FUNDER_DUE, Account.MEMBER_RECEIVABLE})
 
@@ -52,10 +53,11 @@ def balances_of(debited: Mapping[int, int], credited: Mapping[int, int]) -> tupl
     return tuple(out)
 
 
-def totals(
-    debited: Mapping[int, int], credited: Mapping[int, int], card_money: int, points: int
-) -> list[Counted]:
-    """Invariants over the sums: what was debited was credited, and the lots hold what the accounts say."""
+def totals(debited: Mapping[int, int], credited: Mapping[int, int], lots: Mapping[int, int]) -> list[Counted]:
+    """Invariants over the sums: what was debited was credited, and the lots hold what the accounts say.
+
+    `lots`: won in lots by their kind (switch.domain.wallet.LotKind).
+    """
     debit, credit = sum(debited.values()), sum(credited.values())
     by_name = {balance.account: balance.balance for balance in balances_of(debited, credited)}
     assets = sum(by_name.get(account.name.lower(), 0) for account in ASSETS)
@@ -63,10 +65,21 @@ def totals(
     return [
         _equal("entries_balance", "all debits equal all credits", debit, credit),
         _equal("assets_equal_claims", "assets equal liabilities and income", assets, others),
-        _equal(
-            "card_money", "charged lots hold what the account says", card_money, by_name.get("card_money", 0)
+        *(
+            _equal(
+                account.name.lower(),
+                f"{name} lots hold what the account says",
+                lots.get(LOT_KIND_NO[name], 0),
+                by_name.get(account.name.lower(), 0),
+            )
+            for name, account in LOT_ACCOUNT.items()
         ),
-        _equal("points", "points lots hold what the account says", points, by_name.get("points", 0)),
+        _equal(
+            "in_transit",
+            "nothing is on its way between wallets",
+            by_name.get(Account.IN_TRANSIT.name.lower(), 0),
+            0,
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, select, text
 
 from switch.ledger.chart import Account
 from switch.ledger.proof import Counted, Proof, balances_of, judge, totals
+from switch.service import proofs_acts
 from switch.store import schema as t
 from switch.store.dayhash import GENESIS, chain, day_digest
 
@@ -22,7 +23,7 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
         """
         WITH moved AS (
             SELECT bucket, wallet_id, lot_no,
-                   sum(CASE WHEN credit IN (201, 202) THEN won ELSE -won END)::bigint AS won
+                   sum(CASE WHEN credit BETWEEN 201 AND 204 THEN won ELSE -won END)::bigint AS won
             FROM entry WHERE lot_no > 0 GROUP BY bucket, wallet_id, lot_no),
         both_sides AS (
             SELECT coalesce(l.wallet_id, m.wallet_id) AS wallet_id, coalesce(l.lot_no, m.lot_no) AS lot_no,
@@ -57,7 +58,7 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
         """
         WITH moved AS (
             SELECT bucket, wallet_id, seq,
-                   sum(won) FILTER (WHERE debit IN (201, 202) AND credit = 221)::bigint AS spent,
+                   sum(won) FILTER (WHERE debit BETWEEN 201 AND 204 AND credit = 221)::bigint AS spent,
                    sum(won) FILTER (WHERE debit = 221)::bigint AS restored,
                    sum(won) FILTER (WHERE debit = 241)::bigint AS revived,
                    sum(won) FILTER (WHERE 101 IN (debit, credit))::bigint AS topped,
@@ -105,13 +106,18 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "usage_equals_payments",
-        "a wallet's month and day count the payments of that month and day",
+        "a wallet's month and day count their payments, and its month the top-ups that were paid back",
         """
         WITH used AS (
-            SELECT bucket, wallet_id, usage_month AS month, sum(basis)::bigint AS basis,
-                   coalesce(sum(approved - returned) FILTER (WHERE kind = 1), 0)::bigint AS spent,
-                   coalesce(sum(approved - returned) FILTER (WHERE kind = 3), 0)::bigint AS topup
-            FROM payment GROUP BY 1, 2, 3),
+            SELECT bucket, wallet_id, month, sum(basis)::bigint AS basis, sum(spent)::bigint AS spent,
+                   sum(topup)::bigint AS topup
+            FROM (
+                SELECT bucket, wallet_id, usage_month AS month, basis,
+                       CASE WHEN kind = 1 THEN approved - returned ELSE 0 END AS spent,
+                       CASE WHEN kind = 3 THEN approved - returned ELSE 0 END AS topup
+                FROM payment
+                UNION ALL SELECT bucket, wallet_id, usage_month, 0, 0, topup FROM act WHERE topup <> 0) b
+            GROUP BY 1, 2, 3),
         of_day AS (
             SELECT bucket, wallet_id, to_char(local_day, 'YYYYMMDD')::int AS day,
                    sum(approved - returned)::bigint AS spent
@@ -233,8 +239,8 @@ def prove(connection: Connection) -> Proof:
     """Prove what the transaction sees: the whole, or one programme (see service.transfer.tables)."""
     debited, credited = _sums(connection, _DEBITS), _sums(connection, _CREDITS)
     lots = dict(_rows(connection, "SELECT kind, sum(balance)::bigint FROM lot GROUP BY kind"))
-    checks = totals(debited, credited, lots.get(1, 0), lots.get(2, 0))
-    for name, about, query in _CHECKS:
+    checks = totals(debited, credited, lots)
+    for name, about, query in (*_CHECKS, *proofs_acts.CHECKS):
         rows, broken, examples = connection.execute(text(query)).one()
         checks.append(Counted(name, about, rows, broken, tuple(examples or ())))
     checks.append(_chain(connection))

@@ -5,6 +5,8 @@ where that does not suffice from the others, in their order. What operators gran
 a slot of its own. Call after the wallets are locked, as the lanes do.
 """
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, select, text
 
 from switch.domain.budget import Line
@@ -31,6 +33,12 @@ _TAKE_FREE = text("""
 _TAKE_SLOT = text("""
     UPDATE budget_slot SET won = won - :won WHERE budget_no = :budget AND month = :month AND slot = :slot
 """)
+_STANDING = text("""
+    SELECT m.amount, coalesce(sum(s.granted), 0)::bigint, coalesce(sum(s.returned), 0)::bigint,
+           (m.free + coalesce(sum(s.won), 0))::bigint
+    FROM budget_month m LEFT JOIN budget_slot s USING (budget_no, month)
+    WHERE m.budget_no = :budget AND m.month = :month GROUP BY m.amount, m.free
+""")
 _COUNT = text("""
     INSERT INTO budget_slot (budget_no, month, slot, granted, returned, retired)
     VALUES (:budget, :month, :slot, :granted, :returned, :retired)
@@ -53,6 +61,25 @@ def lines_of(connection: Connection, at: ProgrammeAt) -> dict[tuple[str, str], L
         if number is not None:
             found[one.code, one.funder] = Line(number, at.programme_no, funder_no, one)
     return found
+
+
+class Standing(NamedTuple):
+    """A pool as it stands, in won: its amount, granted and given back in all, what can still be granted."""
+
+    amount: int
+    granted: int
+    returned: int
+    left: int
+
+
+def standing(connection: Connection, line: Line, month: int) -> Standing:
+    """How a budget's month (yyyymm) stands; one that nothing was paid from yet has its whole amount."""
+    budget_no, of_month = line.key(month)
+    row = connection.execute(_STANDING, {"budget": budget_no, "month": of_month}).first()
+    if row is None:
+        amount = line.budget.amount_of(of_month)
+        return Standing(amount, 0, 0, amount)
+    return Standing(*row)
 
 
 def take(connection: Connection, line: Line, month: int, won: int, unit: int = 1) -> int:

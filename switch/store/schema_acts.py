@@ -62,9 +62,10 @@ expiry = Table(
     Column("business_date", Date, nullable=False),
     Column("kind", SmallInteger, nullable=False),  # switch.domain.wallet.LotKind
     Column("funder_no", SmallInteger, nullable=False),
+    Column("campaign_no", Integer, nullable=False, server_default="0"),
     Column("lots", BigInteger, nullable=False),
     Column("won", BigInteger, nullable=False),
-    PrimaryKeyConstraint("programme_no", "business_date", "kind", "funder_no"),
+    PrimaryKeyConstraint("programme_no", "business_date", "kind", "funder_no", "campaign_no"),
 )
 
 expiry_mark = Table(

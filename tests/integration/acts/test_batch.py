@@ -49,9 +49,11 @@ def test_held_money_and_more_than_there_is_cannot_be_taken(town: Town) -> None:
     member = town.member([(1, 10_000, 20260601, 20310601)])
     town.hold(member, 1, 4_000)
     for won in (6_001, 10_001):
-        with pytest.raises(NotInLotError), batch(town, member) as acts:
-            out = entry(Account.CARD_MONEY, Account.SAFEGUARDED, won, lot_no=1)
-            acts.add(Act("h1", ActKind.REFUND, acts.wallets[town.key(member)], (out,)))
+        out = entry(Account.CARD_MONEY, Account.SAFEGUARDED, won, lot_no=1)
+        with batch(town, member) as acts:
+            one = Act("h1", ActKind.REFUND, acts.wallets[town.key(member)], (out,))
+            with pytest.raises(NotInLotError):
+                acts.add(one)
     with batch(town, member) as acts:
         out = entry(Account.CARD_MONEY, Account.SAFEGUARDED, 6_000, lot_no=1)
         acts.add(Act("h1", ActKind.REFUND, acts.wallets[town.key(member)], (out,)))
@@ -62,10 +64,12 @@ def test_held_money_and_more_than_there_is_cannot_be_taken(town: Town) -> None:
 def test_a_wallet_with_too_many_lots_takes_no_more(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("switch.store.acts.LOTS_MAX", 1)
     member = town.member([(1, 10_000, 20260601, 20310601)])
-    with pytest.raises(LotFullError), batch(town, member) as acts:
-        lot = Lot(2, LotKind.GRANT, town.city, 1, 1, 20260615, 20261231)
-        into = entry(Account.FUNDER_DUE, Account.GRANTS, 1, lot_no=2, funder_no=town.city)
-        acts.add(Act("f1", ActKind.ISSUE, acts.wallets[town.key(member)], (into,), (lot,)))
+    lot = Lot(2, LotKind.GRANT, town.city, 1, 1, 20260615, 20261231)
+    into = entry(Account.FUNDER_DUE, Account.GRANTS, 1, lot_no=2, funder_no=town.city)
+    with batch(town, member) as acts:
+        one = Act("f1", ActKind.ISSUE, acts.wallets[town.key(member)], (into,), (lot,))
+        with pytest.raises(LotFullError):
+            acts.add(one)
     assert len(town.lots(member)) == 1
 
 

@@ -1,4 +1,4 @@
-"""A small programme with campaigns and budgets in a database: members with wallets, and what the books say."""
+"""A small programme with campaigns and budgets in a database: members, and what the books say."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -91,11 +91,13 @@ withdraw_after = "60 %"
 holding_max = 2_000_000
 
 [[policy.tier]]
+above = 0
 up_to = 500_000
 rate = "10 %"
 shares = { national = "4 %", city = "6 %" }
 
 [[policy.fee_class]]
+above = 0
 up_to = 300_000_000
 rate = "0.15 %"
 
@@ -115,11 +117,13 @@ withdraw_after = "80 %"
 holding_max = 2_000_000
 
 [[policy.tier]]
+above = 0
 up_to = 500_000
 rate = "10 %"
 shares = { national = "4 %", city = "6 %" }
 
 [[policy.fee_class]]
+above = 0
 up_to = 300_000_000
 rate = "0.15 %"
 """
@@ -156,8 +160,8 @@ class Town:
         with self.engine.begin() as connection:
             connection.execute(
                 text(
-                    "INSERT INTO wallet (bucket, wallet_id, programme_no, points_on, state, tags, seq, lot_seq)"
-                    " VALUES (:bucket, :wallet, :no, false, :state, :tags, :lots, :lots)"
+                    "INSERT INTO wallet (bucket, wallet_id, programme_no, points_on, state, tags, seq,"
+                    " lot_seq) VALUES (:bucket, :wallet, :no, false, :state, :tags, :lots, :lots)"
                 ),
                 {**at, "state": state, "tags": tags, "lots": len(lots)},
             )
@@ -189,7 +193,7 @@ class Town:
 
     def owe(self, member: str, won: int) -> None:
         """Let a member owe: a clawback that nothing was left to pay."""
-        bucket, wallet = self.key(member)
+        _, wallet = self.key(member)
         self.post(member, [(Account.MEMBER_RECEIVABLE, Account.CASHBACK_ACCRUED, won, 0, 0, 0)])
         self.run(f"UPDATE wallet SET receivable = receivable + {won} WHERE wallet_id = {wallet}")
 
@@ -211,8 +215,8 @@ class Town:
             for line, (debit, credit, won, lot, merchant, funder) in enumerate(entries, 1):
                 connection.execute(
                     text(
-                        "INSERT INTO entry VALUES (:bucket, :day, :wallet, :seq, :line, :no, 3, :debit, :credit,"
-                        " :won, :lot, :merchant, :funder, 0)"
+                        "INSERT INTO entry VALUES (:bucket, :day, :wallet, :seq, :line, :no, 3, :debit,"
+                        " :credit, :won, :lot, :merchant, :funder, 0)"
                     ),
                     {**at, "line": line, "debit": int(debit), "credit": int(credit), "won": won, "lot": lot,
                      "merchant": merchant, "funder": funder},
@@ -262,7 +266,8 @@ class Town:
         row = self.rows(
             "SELECT m.amount, m.free + coalesce(sum(s.won), 0) AS rest,"
             " coalesce(sum(s.granted - s.returned), 0) AS granted"
-            " FROM budget_month m JOIN budget USING (budget_no) LEFT JOIN budget_slot s USING (budget_no, month)"
+            " FROM budget_month m JOIN budget USING (budget_no)"
+            " LEFT JOIN budget_slot s USING (budget_no, month)"
             f" WHERE code = '{code}' AND month = {month} GROUP BY m.amount, m.free"
         )[0]
         return int(row[0]), int(row[1]), int(row[2])

@@ -127,7 +127,7 @@ class Ground:
         broken = {check.name: check.examples for check in run(self.engine).checks if check.broken}
         assert broken == {}
         sides = " UNION ALL ".join(
-            f"SELECT bucket, wallet_id, lot_no, {sign} won AS won FROM entry WHERE {side} IN (201, 202)"
+            f"SELECT bucket, wallet_id, lot_no, {sign} won AS won FROM entry WHERE {side} BETWEEN 201 AND 204"
             for side, sign in (("credit", "+"), ("debit", "-"))
         )
         wrong_lots = text(

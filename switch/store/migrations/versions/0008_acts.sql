@@ -42,9 +42,10 @@ CREATE TABLE expiry (
     business_date DATE NOT NULL,
     kind SMALLINT NOT NULL,
     funder_no SMALLINT NOT NULL,
+    campaign_no INTEGER DEFAULT '0' NOT NULL,
     lots BIGINT NOT NULL,
     won BIGINT NOT NULL,
-    PRIMARY KEY (programme_no, business_date, kind, funder_no)
+    PRIMARY KEY (programme_no, business_date, kind, funder_no, campaign_no)
 );
 
 CREATE TABLE expiry_mark (

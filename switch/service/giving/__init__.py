@@ -1,0 +1,1 @@
+"""What operators do with value in wallets: issue of campaigns, gifts, refunds of charged money, budgets."""
