@@ -47,7 +47,7 @@ correction = Table(
     Column("approved_by", Text),
     Column("approved_at", DateTime(timezone=True)),
     Column("posted_at", DateTime(timezone=True)),
-    CheckConstraint("approved_by <> proposed_by", name="correction_two_people"),
+    CheckConstraint("lower(approved_by) <> lower(proposed_by)", name="correction_two_people"),
     CheckConstraint("posted_at IS NULL OR approved_by IS NOT NULL", name="correction_approved_first"),
     CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="correction_approved"),
 )
@@ -63,11 +63,11 @@ correction_line = Table(
     Column("budget_no", SmallInteger, nullable=False),  # 0 none
     Column("local_day", Date, nullable=False),  # the payment's
     Column("month", Integer, nullable=False),  # the payment's usage month, yyyymm
-    Column("stood", BigInteger, nullable=False),  # won that stood when it was proposed
+    Column("stood", BigInteger, nullable=False),  # won kept and corrected before, when it was proposed
     Column("due", BigInteger, nullable=False),
     _won("booked"),  # of due - stood, with its sign
     _won("waived"),  # likewise: not taken from the member, and never proposed again
     Column("state", SmallInteger, nullable=False, server_default="0"),  # service.review.lines.LineState
     PrimaryKeyConstraint("bucket", "wallet_id", "correction_no", "seq", "funder_no", "budget_no"),
-    CheckConstraint("stood <> due AND stood >= 0 AND due >= 0", name="correction_line_differs"),
+    CheckConstraint("stood <> due AND due >= 0", name="correction_line_differs"),
 )

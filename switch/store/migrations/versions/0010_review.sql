@@ -21,7 +21,7 @@ CREATE TABLE correction (
     approved_at TIMESTAMP WITH TIME ZONE,
     posted_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (correction_no),
-    CONSTRAINT correction_two_people CHECK (approved_by <> proposed_by),
+    CONSTRAINT correction_two_people CHECK (lower(approved_by) <> lower(proposed_by)),
     CONSTRAINT correction_approved_first CHECK (posted_at IS NULL OR approved_by IS NOT NULL),
     CONSTRAINT correction_approved CHECK ((approved_by IS NULL) = (approved_at IS NULL))
 );
@@ -41,7 +41,7 @@ CREATE TABLE correction_line (
     waived BIGINT DEFAULT '0' NOT NULL,
     state SMALLINT DEFAULT '0' NOT NULL,
     PRIMARY KEY (bucket, wallet_id, correction_no, seq, funder_no, budget_no),
-    CONSTRAINT correction_line_differs CHECK (stood <> due AND stood >= 0 AND due >= 0)
+    CONSTRAINT correction_line_differs CHECK (stood <> due AND due >= 0)
 );
 
 -- What was proposed stays as it was; only what became of it is noted.
