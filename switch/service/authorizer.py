@@ -8,7 +8,6 @@ one poisoned request harms no other; a database that goes away is waited for, up
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -29,7 +28,9 @@ from switch.service.batch import (
     decide_batch,
     past_days,
     past_months,
+    shared,
 )
+from switch.service.fair_queue import FairQueue, Waiting
 from switch.service.holder import ReferenceHolder
 from switch.store.lane import LaneBooks
 from switch.store.lane_values import Loaded, Reach
@@ -49,14 +50,6 @@ class BooksUnavailableError(Exception):
 
 class BookingFailedError(Exception):
     """This one request cannot be booked: a fault of the program (DE39 96)."""
-
-
-class Waiting(msgspec.Struct, gc=False):
-    """A request in a lane's queue, and whom to answer."""
-
-    request: Request
-    future: "asyncio.Future[Answer]"
-    since: float  # loop time, seconds
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -122,7 +115,7 @@ class Lane:
         self._holder = holder
         self._now = now
         self._limits = limits
-        self._queue: deque[Waiting] = deque()
+        self._queue = FairQueue(limits.queue_max)
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -140,11 +133,17 @@ class Lane:
         await self._books.close()
 
     def submit(self, request: Request) -> "asyncio.Future[Answer]":
-        if len(self._queue) >= self._limits.queue_max or self._stopping:
-            raise BooksUnavailableError("the lane's queue is full")
+        if self._stopping:
+            raise BooksUnavailableError("the lane is stopping")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        self._queue.append(Waiting(request, future, loop.time()))
+        waiting = Waiting(request, future, loop.time())
+        given_up = self._queue.put(waiting)
+        if given_up is waiting:
+            raise BooksUnavailableError("the lane's queue is full")
+        if given_up is not None and not given_up.future.done():
+            metrics.GIVEN_UP.inc()
+            given_up.future.set_exception(BooksUnavailableError("its programme fills the lane's queue"))
         self._wake.set()
         return future
 
@@ -157,17 +156,14 @@ class Lane:
                 await self._wake.wait()
                 continue
             self._drop_stale()
-            size = min(len(self._queue), self._limits.batch_max)
-            batch = [self._queue.popleft() for _ in range(size)]
+            batch = self._queue.take(self._limits.batch_max)
             self._queued.set(len(self._queue))
             if batch:
                 await self._serve(batch)
 
     def _drop_stale(self) -> None:
-        """Answer those that have waited too long; the queue is in the order in which they came."""
-        oldest = asyncio.get_running_loop().time() - self._limits.stale_s
-        while self._queue and self._queue[0].since < oldest:
-            waiting = self._queue.popleft()
+        """Answer those that have waited too long."""
+        for waiting in self._queue.take_older(asyncio.get_running_loop().time() - self._limits.stale_s):
             metrics.STALE.inc()
             if not waiting.future.done():
                 waiting.future.set_exception(BooksUnavailableError("it waited too long for its lane"))
@@ -323,6 +319,8 @@ class Lane:
             await self._load_behind(requests, loaded)
         if self._holder.current.member_bound:
             await self._load_campaign_use(requests, loaded)
+        if shared(requests):
+            await self._books.load_shared(requests, loaded)
         if any(wallet.holds for wallet in loaded.wallets.values()):
             await self._books.load_holds(loaded)
         months = past_months(requests, loaded)

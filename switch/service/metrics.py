@@ -28,6 +28,9 @@ QUEUE = Gauge("dure_lane_queue", "Requests waiting for a lane", ["lane"])
 STALE = Counter(
     "dure_requests_stale_total", "Requests that waited too long for their lane and were not booked"
 )
+GIVEN_UP = Counter(
+    "dure_requests_given_up_total", "Requests of a programme in a rush that made room for another programme"
+)
 REPEATS = Counter("dure_repeats_total", "Repeats answered from the stored result")
 DIFFERING_REPEATS = Counter("dure_repeats_differing_total", "Same key with other contents: look into it")
 TERMINAL_BATCHES = Counter("dure_terminal_batches_total", "Closes of terminals' batches answered", ["state"])
