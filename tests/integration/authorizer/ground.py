@@ -205,7 +205,7 @@ def _write_reference(connection: Connection, one: Programme) -> None:
 def _write_wallet(connection: Connection, wallet: Wallet) -> None:
     at = {"bucket": wallet.bucket, "wallet_id": wallet.wallet_id}
     plain = msgspec.structs.asdict(wallet)
-    for name in ("lots", "past", "past_days", "held", "cards", "active"):
+    for name in ("lots", "past", "past_days", "held", "cards", "active", "campaign_won"):
         del plain[name]
     connection.execute(insert(t.wallet).values(**plain))
     for seq, lot in enumerate(wallet.lots.values(), 1):
