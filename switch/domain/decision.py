@@ -6,7 +6,7 @@ into entries, the store writes both down.
 
 import msgspec
 
-from switch.domain.budget import Grants, Pools
+from switch.domain.budget import NO_POOLS, Grants, Pools
 from switch.domain.cashback import Piece
 from switch.domain.payment import FIRST, NEXT, Kind, Outcome
 from switch.domain.request import Entry, Stored
@@ -156,7 +156,7 @@ class Decision(msgspec.Struct, gc=False):
     holds: tuple[Hold, ...] = ()
 
 
-def apply(decision: Decision, wallet: Wallet, pools: Pools) -> None:
+def apply(decision: Decision, wallet: Wallet, pools: Pools = NO_POOLS) -> None:
     """Carry a decision out on the wallet and the budgets in memory, so that the batch's next request sees it.
 
     Raises ForbiddenTransitionError where the life cycle (payment.FIRST, payment.NEXT) has no such step.

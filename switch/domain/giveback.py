@@ -25,7 +25,7 @@ from switch.domain.decision import (
 from switch.domain.granting import counted, due, keep, kept_of, minus, total, windows_again
 from switch.domain.holds import held_of
 from switch.domain.matching import match
-from switch.domain.payment import POSTED, Outcome
+from switch.domain.payment import POSTED, Kind, Outcome
 from switch.domain.programme import expired_to
 from switch.domain.record import balances, decline, note, record, ref
 from switch.domain.request import Request, Stored, Terms
@@ -58,6 +58,8 @@ def refund(
     original = match(request, originals)
     if original is None or original.merchant_no != request.merchant_no:
         return decline(request, wallet, terms, business_day, "original_not_found")
+    if original.key.kind == Kind.GIFT:  # only its own reversal takes a gift back
+        return decline(request, wallet, terms, business_day, "invalid_transaction")
     if original.outcome not in POSTED:
         return decline(request, wallet, terms, business_day, "original_not_approved")
     left = original.approved - original.returned

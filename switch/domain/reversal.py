@@ -13,6 +13,7 @@ from switch.domain.decision import (
     decode_detail,
     encode_detail,
 )
+from switch.domain.donation import reverse_gift
 from switch.domain.giveback import reverse_purchase, with_kept
 from switch.domain.granting import counted, grant_again, minus, plus, total, windows_again
 from switch.domain.holds import held_of
@@ -61,6 +62,8 @@ def reverse(
         return _exception(request, wallet, terms, business_day, original, why)
     if kind == Kind.TOPUP:
         return _reverse_topup(request, wallet, terms, business_day, original)
+    if kind == Kind.GIFT:
+        return reverse_gift(request, wallet, terms, business_day, original)
     if kind == Kind.VOID and decode_detail(original.detail).released:
         return hold_again(request, wallet, terms, business_day, original, originals)
     return _reverse_refund(request, wallet, terms, business_day, pools, original, originals)
@@ -158,6 +161,9 @@ def _reverse_refund(
     if any(wallet.lots[no].balance - kept.get(no, 0) + change < 0 for no, change in changes.items()):
         why = "the refunded money has been spent or is held"
         return _exception(request, wallet, terms, business_day, original, why)
+    if _coupon_used_again(wallet, done.restored, purchase):
+        why = "the refunded coupon has been used again"
+        return _exception(request, wallet, terms, business_day, original, why)
     amount = original.approved
     before = done.returned[0]
     state = Outcome.RETURNED_PARTLY if before else Outcome.APPROVED
@@ -201,6 +207,19 @@ def _reverse_refund(
             OriginalChange(original, amount, Outcome.RETURNED),
         ),
     )
+
+
+def _coupon_used_again(wallet: Wallet, restored: tuple[LotWon, ...], purchase: Stored) -> bool:
+    """Whether a coupon that a return made whole is so no longer: it then pays for something else."""
+    if all(kind != LotKind.COUPON for _, kind, _ in restored):
+        return False
+    back = purchase.returned
+    for lot_no, used in reversed(decode_detail(purchase.detail).uses):
+        back -= used
+        lot = wallet.lots[lot_no]
+        if back >= 0 and lot.kind == LotKind.COUPON and lot.balance != lot.granted:
+            return True
+    return False
 
 
 def _given_back(recovered: tuple[LotWon, ...], most: int) -> tuple[LotWon, ...]:

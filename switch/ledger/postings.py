@@ -36,10 +36,12 @@ def entries_of(decision: Decision) -> list[Entry]:
         out.append(entry(debit, credit, abs(won), merchant_no=merchant, funder_no=funder))
     if decision.opened is not None:
         lot = decision.opened  # its balance moves on with the batch; what was granted stays
-        out.append(entry(_SAFEGUARDED, _LOT[lot.kind], lot.granted, lot_no=lot.lot_no))
+        budget = decision.issued[0][0] if decision.issued else 0  # the bound on top-ups that it counts in
+        out.append(entry(_SAFEGUARDED, _LOT[lot.kind], lot.granted, lot_no=lot.lot_no, budget_no=budget))
     if decision.removed is not None:
         lot_no, kind, won = decision.removed
-        out.append(entry(_LOT[kind], _SAFEGUARDED, won, lot_no=lot_no))
+        budget = decision.issued[0][0] if decision.issued else 0
+        out.append(entry(_LOT[kind], _SAFEGUARDED, won, lot_no=lot_no, budget_no=budget))
     for funder, budget, won in decision.granted:
         out.append(entry(_FUNDER_DUE, _CASHBACK_ACCRUED, won, funder_no=funder, budget_no=budget))
     for funder, budget, won in decision.taken:

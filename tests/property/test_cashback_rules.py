@@ -5,8 +5,10 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from switch.domain.budget import Grants
 from switch.domain.calendar import SEOUL
-from switch.domain.cashback import Rating, difference, rate
+from switch.domain.cashback import Rating, rate
+from switch.domain.granting import keep, minus, total
 from switch.domain.money import largest_remainder
 from switch.domain.programme import Bonus, Policy, Shares, Tier
 
@@ -127,18 +129,31 @@ def test_a_split_at_a_tier_boundary_changes_nothing(policy: Policy, usage: int, 
 
 @given(policies(), won, won, st.data(), group_sets, channel_names)
 @settings(max_examples=300, print_blob=True)
-def test_a_partial_cancel_leaves_exactly_the_rating_of_the_remainder(
+def test_partial_cancels_leave_exactly_the_rating_of_the_remainder(
     policy: Policy, basis: int, usage: int, data: st.DataObject, groups: tuple[str, ...], channel: str
 ) -> None:
-    remaining = data.draw(st.integers(0, basis))
-    before = rate(policy, basis=basis, usage_before=usage, groups=groups, channel=channel)
-    after = rate(policy, basis=remaining, usage_before=usage, groups=groups, channel=channel)
-    back = dict(difference(before, after))
-    assert sum(back.values()) == before.total - after.total >= 0
-    for funder in FUNDERS:
-        kept = dict(before.by_funder).get(funder, 0) - back.get(funder, 0)
-        assert kept == dict(after.by_funder).get(funder, 0)
-        assert back.get(funder, 0) >= -len(before.pieces)
+    """One cancel after another: the total is what the remainder rates, no funder's part ever grows, and each
+    is within a won a piece of its share."""
+
+    def rated(left: int) -> Rating:
+        return rate(policy, basis=left, usage_before=usage, groups=groups, channel=channel)
+
+    def parts(rating: Rating) -> dict[tuple[int, int], int]:
+        return {(FUNDERS.index(funder) + 1, 0): won for funder, won in rating.by_funder}
+
+    before = rated(basis)
+    kept: Grants = tuple((*key, won) for key, won in parts(before).items())
+    left = basis
+    for remaining in sorted(data.draw(st.lists(st.integers(0, basis), max_size=4)), reverse=True):
+        after = rated(remaining)
+        now = keep(kept, rated(left).total, parts(after))
+        assert total(now) == after.total
+        assert all(won > 0 for _, _, won in minus(kept, now))
+        due = parts(after)
+        assert all(
+            abs(won - due.get((funder, line), 0)) <= 2 * len(before.pieces) for funder, line, won in now
+        )
+        kept, left = now, remaining
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), min_size=1, max_size=8))

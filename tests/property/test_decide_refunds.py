@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.domain.cashback import rate
+from switch.domain.granting import by_funder
 from switch.domain.payment import Kind, Outcome
 from switch.domain.reasons import BY_NUMBER
 from tests.unit.decide.world import FUNDERS, MARKET, PLAIN, Till, charged, points, wallet
@@ -27,7 +28,7 @@ def test_any_pieces_leave_what_the_remaining_amount_earns(
 ) -> None:
     till = Till(wallet(charged(1, 100_000), points(2, own_points), points_on=True, used=used))
     bought = till.send(Kind.PURCHASE, amount, merchant=merchant)
-    standing = Counter(dict(till.last.granted))
+    standing = Counter(dict(by_funder(till.last.granted)))
     till.credited_through = bought.business_day if credited else 0
     policy = till.reference.policies[bought.policy_no][1]
     groups = till.reference.merchants[merchant].groups_on(20260610)
@@ -39,7 +40,7 @@ def test_any_pieces_leave_what_the_remaining_amount_earns(
             break
         back = till.send(Kind.REFUND, won, day=20260611, merchant=merchant, of=bought)
         assert BY_NUMBER[back.reason].name == "approved"
-        standing.subtract(dict(till.last.taken))
+        standing.subtract(dict(by_funder(till.last.taken)))
         basis = max(0, left - won - min(own_points, amount))
         kept = rate(policy, basis=basis, usage_before=used, groups=groups, channel="pos")
         assert {SHARES[n]: won for n, won in standing.items() if won} == dict(kept.by_funder)

@@ -218,7 +218,7 @@ class Books:
         left = paid.basis - paid.returned
         was = self._rating(paid, left)
         kept = self._rating(paid, left - won)
-        taken = difference(was, kept)
+        taken = _less(was, kept)
         total = sum(part for _, part in taken)
         entries = [(Account.MERCHANT_PAYABLE, Account.CARD_MONEY, won, 1, paid.merchant, 0)]
         for funder, part in taken:
@@ -253,7 +253,7 @@ class Books:
     def undo_refund(self, paid: Paid, refund_seq: int, won: int, day: date) -> int:
         """The reversal of the last refund of a purchase: everything it did, the other way round."""
         left = paid.basis - paid.returned
-        given = difference(self._rating(paid, left + won), self._rating(paid, left))
+        given = _less(self._rating(paid, left + won), self._rating(paid, left))
         entries = [(Account.CARD_MONEY, Account.MERCHANT_PAYABLE, won, 1, paid.merchant, 0)]
         for funder, part in given:
             pair = (Account.FUNDER_DUE, Account.CASHBACK_ACCRUED)
@@ -367,3 +367,11 @@ class Books:
                         {**where, "change": sign * won, "lot": lot},
                     )
         return int(seq)
+
+
+def _less(was: Rating, now: Rating) -> list[tuple[str, int]]:
+    """Won by funder that one rating has above another."""
+    won = dict(was.by_funder)
+    for funder, part in now.by_funder:
+        won[funder] = won.get(funder, 0) - part
+    return [(funder, part) for funder, part in won.items() if part]

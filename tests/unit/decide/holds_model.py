@@ -191,7 +191,7 @@ class Ledger:
             if take:
                 back.append((no, take))
         assert not left
-        restored = [use for use in back if use[0] not in self.given or self.last_day[use[0]] >= today]
+        restored = [use for use in back if self.last_day[use[0]] >= today]
         lost = sum(part for _, part in back) - sum(part for _, part in restored)
         self.treasury += lost
         for no, part in restored:

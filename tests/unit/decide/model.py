@@ -197,8 +197,8 @@ class Model:
         back = []
         for no, won in moved:
             lot = w["lots"][no]
-            if lot["of"] and lot["till"] < late:
-                self._move(("merchant", place), ("treasury", lot["of"]), won)
+            if lot["till"] < late:  # money without a funder goes to the first one
+                self._move(("merchant", place), ("treasury", lot["of"] or 1), won)
             else:
                 self._lot(w, r.wallet_id, no, won, ("merchant", place))
                 back.append((no, won))
@@ -253,7 +253,7 @@ class Model:
             if no in back:
                 self._lot(w, r.wallet_id, no, -won, ("merchant", of["place"]))
             else:
-                self._move(("merchant", of["place"]), ("treasury", w["lots"][no]["of"]), -won)
+                self._move(("merchant", of["place"]), ("treasury", w["lots"][no]["of"] or 1), -won)
             if bought["pile"] and bought["pile"][-1][0] == no:
                 bought["pile"][-1][1] += won
             else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from switch.domain.budget import Pools
 from switch.domain.calendar import SEOUL
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply
@@ -17,8 +18,8 @@ from switch.domain.merchant import Merchant
 from switch.domain.payment import Kind, PaymentKey, bucket_of
 from switch.domain.programme import Bonus, FeeClass, Funder, Limits, Policy, Programme, Restriction, Tier
 from switch.domain.request import OriginalRef, PinCheck, Request, Stored, Terms
-from switch.domain.wallet import Card, Lot, LotKind, Wallet
-from switch.store.reference import Reference
+from switch.domain.wallet import Card, Holder, Lot, LotKind, Wallet
+from switch.store.reference import ProgrammeGiven, Reference
 
 FUNDERS = ("national", "city", "district")
 NATIONAL, CITY, DISTRICT = 1, 2, 3
@@ -112,7 +113,11 @@ def programme(limits: Limits = Limits()) -> Programme:  # noqa: B008
     )
 
 
-def reference(limits: Limits = Limits(), **policy: Any) -> Reference:  # noqa: B008
+def reference(
+    limits: Limits = Limits(),  # noqa: B008
+    given: ProgrammeGiven | None = None,
+    **policy: Any,
+) -> Reference:
     """The world as a switch keeps it in memory. `policy` are other rules of every version."""
     one = programme(limits)
     policies = tuple(replace(version, **policy) for version in one.policies)
@@ -128,6 +133,7 @@ def reference(limits: Limits = Limits(), **policy: Any) -> Reference:  # noqa: B
         merchant_no={m.merchant_id: n for n, m in MERCHANTS.items()},
         programme_of=dict.fromkeys(MERCHANTS, PROGRAMME_NO),
         starts={PROGRAMME_NO: [(20260701_000000, 2), (20260101_000000, 1)]},
+        given={PROGRAMME_NO: given or ProgrammeGiven()},
     )
 
 
@@ -157,6 +163,8 @@ def wallet(*lots: Lot, wallet_id: int = 1, points_on: bool = False, used: int = 
         day=0,
         day_spent=0,
         holds=0,
+        tags=0,
+        holder=Holder.PERSON,
         lots={lot.lot_no: lot for lot in lots},
         past={},
         cards={n: Card(n, "active", 3112, 0) for n in (1, 2)},
@@ -166,9 +174,17 @@ def wallet(*lots: Lot, wallet_id: int = 1, points_on: bool = False, used: int = 
 class Till:
     """One wallet at a terminal: sends requests, keeps what was stored, as a lane would."""
 
-    def __init__(self, at: Wallet, limits: Limits = Limits(), **policy: Any) -> None:  # noqa: B008
+    def __init__(
+        self,
+        at: Wallet,
+        limits: Limits = Limits(),  # noqa: B008
+        given: ProgrammeGiven | None = None,
+        pools: Pools | None = None,
+        **policy: Any,
+    ) -> None:
         self.wallet = at
-        self.reference = reference(limits, **policy)
+        self.reference = reference(limits, given, **policy)
+        self.pools = pools or Pools({})
         self.stored: list[Stored] = []
         self.decisions: list[Decision] = []
         self.credited_through = 0
@@ -223,8 +239,9 @@ class Till:
             tombstoned=tombstoned,
             original_tombstoned=original_tombstoned,
             credited_through=self.credited_through,
+            pools=self.pools,
         )
-        apply(decision, self.wallet)
+        apply(decision, self.wallet, self.pools)
         self.decisions.append(decision)
         self.stored.append(decision.stored)
         return decision.stored
