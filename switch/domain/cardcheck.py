@@ -31,7 +31,7 @@ _FORMS: dict[int, tuple[str, ...]] = {
 _WITH_CVV = frozenset({Entry.KEYED, Entry.STRIPE, Entry.ECOMMERCE})
 """Where a verification value (CVV, CVV2) proves the card: only there do wrong ones block it."""
 
-_WITH_TAPS = frozenset({Kind.PURCHASE, Kind.PREAUTH})
+_WITH_TAPS = frozenset({Kind.PURCHASE, Kind.PREAUTH, Kind.GIFT})
 
 
 def check_card(

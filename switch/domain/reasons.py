@@ -117,7 +117,13 @@ _TABLE = (
         "this merchant takes gifts to donation cases and nothing else",
         "기부 전용 가맹점",
     ),
-    (85, "case_elsewhere", "57", "the donation case is another merchant's", "다른 가맹점의 기부 사연"),
+    (
+        85,
+        "case_elsewhere",
+        "57",
+        "this merchant takes no gifts to that donation case",
+        "이 가맹점의 사연 아님",
+    ),
     # what the card itself shows
     (60, "entry_not_permitted", "57", "this form of card cannot be used in this way", "사용 불가 방식"),
     (61, "pin_required", "65", "contactless without a PIN has reached its limit", "비밀번호 필요"),

@@ -15,7 +15,7 @@ import msgspec
 
 from switch.domain.payment import Kind
 
-DEBITS = frozenset({Kind.PURCHASE})
+DEBITS = frozenset({Kind.PURCHASE, Kind.GIFT})
 CREDITS = frozenset({Kind.REFUND, Kind.VOID})
 AHEAD_MAX = 1_000
 """By how much the number of a closed batch may lie above the last: a slip beyond it locks no number out."""

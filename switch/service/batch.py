@@ -14,10 +14,12 @@ from switch.domain.matching import base_seq, judged_by
 from switch.domain.payment import Kind, Outcome
 from switch.domain.reasons import REASONS
 from switch.domain.request import Request, Stored, Terms
+from switch.store import lane_references
 from switch.store.lane_values import Loaded
 from switch.store.reference import Reference
 
 _REVERSED_BEFORE = REASONS["reversed_before"].number
+_GIFT = int(Kind.GIFT)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -47,19 +49,26 @@ def decide_batch(
     batch = Batch([], [])
     stored_by_key = loaded.stored
     for request in requests:
+        stone = (request.wallet_id, request.key.terminal_id, request.key.stan, request.transmission)
         known = stored_by_key.get(request.key)
         if known is not None:
             differs = known.content != request.content or _told_after_refusal(request, known)
             batch.answers.append(Answer(known, differs=differs, repeated=True))
             continue
+        meant = request
+        if request.outside_ref:
+            booked = _by_reference(request, loaded)
+            if booked is not None and stone not in loaded.tombstones:
+                batch.answers.append(booked)
+                continue
+            meant = _named_by_reference(request, loaded)
         wallet = loaded.wallets[request.wallet_id]
         originals = loaded.originals.get(request.wallet_id, []) if request.original is not None else []
-        stone = (request.wallet_id, request.key.terminal_id, request.key.stan, request.transmission)
         named = _stone_of_original(request)
         decision = decide(
-            request,
+            meant,
             wallet,
-            _terms(request, originals, reference),
+            _terms(meant, originals, reference),
             business_day=business_days[wallet.programme_no],
             pin_tries_max=pin_tries_max,
             cvv_tries_max=cvv_tries_max,
@@ -68,7 +77,10 @@ def decide_batch(
             original_tombstoned=named is not None and named in loaded.tombstones,
             credited_through=loaded.credited.get((wallet.programme_no, wallet.bucket), 0),
             pools=loaded.pools,
+            case=loaded.cases.get((request.programme_no, request.case)) if request.case else None,
         )
+        if meant is not request:
+            _stop_other_send(decision, request)
         apply(decision, wallet, loaded.pools)
         _remember(decision, request, loaded)
         stored_by_key[request.key] = decision.stored
@@ -94,6 +106,52 @@ def _remember(decision: Decision, request: Request, loaded: Loaded) -> None:
         loaded.originals.setdefault(request.wallet_id, []).append(decision.stored)
     if decision.tombstone is not None:
         loaded.tombstones.add((request.wallet_id, *decision.tombstone))
+    if decision.gift is not None:
+        code, won = decision.gift
+        loaded.cases[decision.stored.programme_no, code].given += won
+    if request.outside_ref or loaded.references:
+        lane_references.note(decision, loaded)
+
+
+def shared(requests: Sequence[Request]) -> bool:
+    """Whether the batch may need what many wallets share: donation cases, outside references of top-ups."""
+    return any(r.case or r.outside_ref or (r.original and _GIFT in r.original.kinds) for r in requests)
+
+
+def _by_reference(request: Request, loaded: Loaded) -> Answer | None:
+    """The answer to a top-up that stands under its reference already: only the same one gets it."""
+    if request.key.kind != Kind.TOPUP:
+        return None
+    known = loaded.references.get((request.programme_no, request.outside_ref))
+    if known is None:
+        return None
+    differs = known.wallet_id != request.wallet_id or known.amount != request.amount
+    return Answer(known, differs=differs, repeated=True)
+
+
+def _named_by_reference(request: Request, loaded: Loaded) -> Request:
+    """A reversal that bears a top-up's reference means the send that was booked, whichever DE90 names."""
+    known = loaded.references.get((request.programme_no, request.outside_ref))
+    if request.original is None or known is None or known.wallet_id != request.wallet_id:
+        return request
+    key = known.key
+    if (request.original.stan, request.original.transmission) == (key.stan, known.transmission):
+        return request
+    named = msgspec.structs.replace(
+        request.original,
+        stan=key.stan,
+        transmission=known.transmission,
+        kinds=(key.kind,),
+        terminal_id=key.terminal_id,
+    )
+    return msgspec.structs.replace(request, original=named)
+
+
+def _stop_other_send(decision: Decision, request: Request) -> None:
+    """The send that such a reversal names may still be on its way: it is refused when it comes."""
+    named = request.original
+    if named is not None and named.stan and named.transmission and decision.originals:
+        decision.tombstone = (named.terminal_id, named.stan, named.transmission)
 
 
 def _terms(request: Request, originals: list[Stored], reference: Reference) -> Terms:

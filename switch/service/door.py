@@ -73,6 +73,7 @@ class Door:
     def admit(self, request: Payment | Reversal, card: CardRef, checked: Checked, today: date) -> LaneRequest:
         """The request as a lane takes it. `check` and `check_card` must have passed."""
         replacement, advice, partial = -1, False, False
+        case = gift_from = ""
         if isinstance(request, Reversal):
             kind, channel, days_back = Kind.REVERSAL, "pos", _ORIGINAL_DAYS_MAX
             expiry, order_id, entry = None, "", Entry.KEYED
@@ -83,6 +84,9 @@ class Door:
             expiry = _expiry(request)
             order_id, entry = request.order_id or "", ENTRY[request.entry]
             advice, partial = request.advice, request.partial_ok
+            case, gift_from = request.case, request.gift_from
+            if case:
+                kind = Kind.GIFT
         day = self._local_day(request.local_mmdd, today, days_back)
         original: OriginalRef | None = None
         named = ""
@@ -97,6 +101,8 @@ class Door:
         )
         if replacement >= 0:
             told += f"|{replacement}"
+        if case or request.reference:
+            told += f"|{case}|{gift_from}|{request.reference}"
         digest = blake2b(told.encode(), digest_size=12).digest()
         return LaneRequest(
             key=key,
@@ -121,6 +127,9 @@ class Door:
             atc=checked.atc,
             batch_no=request.batch_no,
             chip=checked.chip,
+            case=case,
+            gift_from=gift_from,
+            outside_ref=request.reference,
         )
 
     def business_mmdd(self, terminal: TerminalRow, now: datetime) -> str:
@@ -181,20 +190,22 @@ def _kinds(request: Payment | Reversal, mti: str) -> tuple[int, ...]:
     """Which kinds of payment DE90 can mean: by the message that sends it, and the MTI that it names."""
     if isinstance(request, Reversal):
         if request.kind == "purchase":
-            return {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE,)}.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
+            paid = (Kind.PURCHASE, Kind.GIFT)
+            return {"1": (Kind.PREAUTH,), "2": paid}.get(mti[1], (*paid, Kind.PREAUTH))
         return (KIND[request.kind],)
     if request.kind == "void":
         # What may not be voided is found too, so that the answer is not "unknown".
-        named = {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE, Kind.REFUND, Kind.TOPUP)}
-        return named.get(mti[1], (Kind.PURCHASE, Kind.PREAUTH))
+        named = {"1": (Kind.PREAUTH,), "2": (Kind.PURCHASE, Kind.REFUND, Kind.TOPUP, Kind.GIFT)}
+        return named.get(mti[1], (Kind.PURCHASE, Kind.GIFT, Kind.PREAUTH))
     if request.kind == "preauth" or request.advice:
         return (Kind.PREAUTH,)
-    return (Kind.PURCHASE,)
+    return (Kind.PURCHASE, Kind.GIFT)
 
 
 def _named(sent: OriginalData, original: OriginalRef) -> str:
-    if len(original.kinds) == 1:
-        return f"{sent.mti[:3]}{sent.stan}/{sent.transmission}/{original.kinds[0]}"
+    first, *more = original.kinds
+    if not more or more == [Kind.GIFT]:  # a repeat's hash as it always was
+        return f"{sent.mti[:3]}{sent.stan}/{sent.transmission}/{first}"
     return f"{sent.mti[:3]}{sent.stan}/{sent.transmission}/{original.rrn}"
 
 

@@ -321,7 +321,8 @@ def batch_of(row: Mapping[Any, Any]) -> Batch:
 def records_of(rows: Iterable[Sequence[Any]]) -> list[Record]:
     """Payments, refunds and voids with what reversals took back of them.
 
-    Rows of kind, STAN, DE7, approved, bucket, wallet, posting number, and the original's.
+    Rows of kind, STAN, DE7, approved, bucket, wallet, posting number, and the original's. A gift is to its
+    terminal a payment like any other.
     """
     counted: list[Sequence[Any]] = []
     taken: dict[tuple[int, int, int], int] = {}
@@ -332,6 +333,12 @@ def records_of(rows: Iterable[Sequence[Any]]) -> list[Record]:
         else:
             counted.append(row)
     return [
-        Record(kind, stan, transmission, approved, taken.get((bucket, wallet_id, seq), 0))
+        Record(
+            int(Kind.PURCHASE) if kind == Kind.GIFT else kind,
+            stan,
+            transmission,
+            approved,
+            taken.get((bucket, wallet_id, seq), 0),
+        )
         for kind, stan, transmission, approved, bucket, wallet_id, seq, _ in counted
     ]

@@ -18,6 +18,7 @@ from switch.domain.payment import PaymentKey
 from switch.domain.request import Request, Stored
 from switch.domain.wallet import Card, Hold, Lot, MonthUsage, Wallet
 from switch.store import lane_budgets as budgets
+from switch.store import lane_donations, lane_references
 from switch.store import lane_sql as sql
 from switch.store.arrays import (
     Day,
@@ -312,6 +313,24 @@ class LaneBooks:
         )
         for row in found:
             loaded.wallets[row[0]].past_days[day_of_date(row[1])] = row[2]
+
+    async def load_shared(self, requests: Sequence[Request], loaded: Loaded) -> None:
+        """What many wallets share, where requests name it: donation cases, locked, and the top-ups of outside
+        references."""
+        cases = lane_donations.cases_wanted(requests, loaded)
+        references = lane_references.references_wanted(requests)
+        statements: list[Statement] = []
+        if cases:
+            statements.append(lane_donations.lock(cases))
+        if references:
+            statements.append(lane_references.look_up(references))
+        if not statements:
+            return
+        answers = await self._round(statements)
+        if cases:
+            lane_donations.keep(answers[0], loaded)
+        if references:
+            lane_references.keep(answers[-1], loaded, _stored)
 
     async def look_further(self, loaded: Loaded) -> int:
         """How far a batch whose budgets were short should reach; as far as it did: there is no more money."""

@@ -9,7 +9,7 @@ bucket, local_day, local_time, terminal_id, stan, kind, wallet_id, seq, card_no,
 policy_no, business_date, transmission, content, amount, approved, outcome, reason, approval, rrn, channel,
 basis, usage_month, usage_before, cashback, ledger_after, available_after, returned, original_seq, batch_no,
 detail"""
-_P_STORED = ", ".join(f"p.{name.strip()}" for name in _STORED.split(","))
+P_STORED = ", ".join(f"p.{name.strip()}" for name in _STORED.split(","))
 
 # One lane works on few rows by key, always: the planner needs no statistics to know the right way.
 SETTINGS = """\
@@ -46,7 +46,7 @@ FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, card_no)
 JOIN card c ON c.bucket = k.bucket AND c.wallet_id = k.wallet_id AND c.card_no = k.card_no"""
 
 STORED = f"""\
-SELECT {_P_STORED}
+SELECT {P_STORED}
 FROM unnest(%s, %s, %s, %s, %s, %s) AS k(bucket, local_day, local_time, terminal_id, stan, kind)
 JOIN payment p ON p.bucket = k.bucket AND p.local_day = k.local_day AND p.local_time = k.local_time
     AND p.terminal_id = k.terminal_id AND p.stan = k.stan AND p.kind = k.kind
@@ -60,21 +60,21 @@ JOIN tombstone t ON t.bucket = k.bucket AND t.wallet_id = k.wallet_id AND t.term
 
 # What only refunds, reversals and late payments need: read in a second round, under the same locks.
 ORIGINALS = f"""\
-SELECT {_P_STORED}
+SELECT {P_STORED}
 FROM unnest(%s, %s, %s, %s, %s, %s) AS k(bucket, wallet_id, terminal_id, stan, rrn, won)
 JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.terminal_id = k.terminal_id
     AND (p.stan = k.stan OR k.stan = 0 AND k.rrn IN ('', p.rrn) AND k.won IN (0, p.amount, p.approved))
 WHERE p.local_day BETWEEN %s AND %s"""
 
 BY_SEQ = f"""\
-SELECT {_P_STORED}
+SELECT {P_STORED}
 FROM unnest(%s, %s, %s, %s) AS k(bucket, wallet_id, seq, local_day)
 JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq = k.seq
     AND p.local_day = k.local_day"""
 
 # What follows a pre-authorisation: its completion comes later, on a day that only the completion knows.
 BY_BASE = f"""\
-SELECT {_P_STORED}
+SELECT {P_STORED}
 FROM unnest(%s, %s, %s) AS k(bucket, wallet_id, seq)
 JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq > k.seq
     AND p.original_seq = k.seq AND p.kind = 1

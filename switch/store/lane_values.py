@@ -5,6 +5,7 @@ from enum import IntEnum
 import msgspec
 
 from switch.domain.budget import NO_POOLS, Line, PoolKey, Pools
+from switch.domain.donation import Case
 from switch.domain.payment import PaymentKey
 from switch.domain.request import Stored
 from switch.domain.wallet import Wallet
@@ -51,4 +52,7 @@ class Loaded(msgspec.Struct):
     past: dict[tuple[int, int], tuple[int, int, int]] = {}
     pools: Pools = NO_POOLS
     drawn: Drawn | None = None
+    cases: dict[tuple[int, str], Case] = {}  # by programme and code, locked: only of batches with gifts
+    references: dict[tuple[int, str], Stored] = {}  # top-ups that stand, by programme and outside reference
+    references_kept: set[tuple[int, str]] = set()  # those that the books had before this batch
     soundboxes: dict[int, tuple[str, ...]] = {}  # merchant_no → terminals that are told of payments

@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 from switch.domain.decision import Decision
 from switch.domain.request import Stored
 from switch.ledger.postings import entries_of
+from switch.store import lane_donations, lane_references
 from switch.store import lane_sql as sql
 from switch.store.arrays import (
     Packed,
@@ -63,6 +64,10 @@ def writes(decisions: Sequence[Decision], loaded: Loaded, slot: int) -> Statemen
     _add_rare(out, decisions, loaded)
     if loaded.pools.changes or (loaded.drawn is not None and loaded.drawn.rest):
         out += budget_writes(loaded.pools, loaded.drawn or Drawn(Reach.SLOT, {}), slot)
+    if loaded.cases:
+        out += lane_donations.writes(decisions, loaded)
+    if loaded.references or loaded.references_kept:
+        out += lane_references.writes(decisions, loaded)
     told = notices(decisions, loaded.soundboxes) if loaded.soundboxes else None
     if told is not None:
         out.append(told)

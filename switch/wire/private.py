@@ -28,6 +28,9 @@ TAG_KEY_SERIAL: Final = "KS"  # key serial number of a DUKPT terminal, hex: 10 b
 TAG_PIN_FORMAT: Final = "PF"  # ISO 9564 PIN block format
 TAG_PIN_BLOCK: Final = "PB"  # format 4, 16 bytes in hex, instead of DE52
 TAG_LAST: Final = "LB"  # "1": the last detail of a batch
+TAG_CASE: Final = "DC"  # donation case that a payment is a gift to
+TAG_GIFT_FROM: Final = "DF"  # "P": made from points only; "C": from charged money only
+TAG_REFERENCE: Final = "XR"  # reference of a top-up outside this system: good for one top-up
 
 CHANNELS: Final = frozenset({"pos", "online", "delivery", "mall"})
 CHANNEL_DEFAULT: Final = "pos"
@@ -43,6 +46,9 @@ _REQUEST_CONTENT: Final = {
     TAG_PIN_FORMAT: "[034]",
     TAG_PIN_BLOCK: "[0-9A-F]{32}",
     TAG_LAST: "1",
+    TAG_CASE: "[A-Z0-9-]{1,20}",
+    TAG_GIFT_FROM: "[PC]",
+    TAG_REFERENCE: "[A-Za-z0-9._:-]{1,40}",
 }
 _REQUEST_MATCH: Final = {tag: re.compile(content).fullmatch for tag, content in _REQUEST_CONTENT.items()}
 SENSITIVE_TAGS: Final = frozenset({TAG_CVV2, TAG_PIN_BLOCK, TAG_KEY_SERIAL, TAG_PIN_KEY, TAG_MAC_KEY})
@@ -52,11 +58,11 @@ _ANY: Final = frozenset({TAG_BATCH, TAG_KEY_SERIAL})
 _ASKED: Final = _ANY | {TAG_CHANNEL, TAG_ORDER, TAG_PARTIAL, TAG_CVV2, TAG_PIN_FORMAT, TAG_PIN_BLOCK}
 TAGS_OF: Final[dict[str, frozenset[str]]] = {
     "010": _ASKED,
-    "020": _ASKED,
+    "020": _ASKED | {TAG_CASE, TAG_GIFT_FROM, TAG_REFERENCE},
     "022": _ANY | {TAG_CHANNEL, TAG_ORDER},
     "032": _ANY | {TAG_LAST},
-    "040": _ANY,
-    "042": _ANY,
+    "040": _ANY | {TAG_REFERENCE},
+    "042": _ANY | {TAG_REFERENCE},
     "050": _ANY,
     "080": frozenset({TAG_KEY_SERIAL}),
 }

@@ -18,13 +18,16 @@ from switch.wire.private import (
     CHANNEL_DEFAULT,
     PIN_FORMAT_DEFAULT,
     TAG_BATCH,
+    TAG_CASE,
     TAG_CHANNEL,
     TAG_CVV2,
+    TAG_GIFT_FROM,
     TAG_KEY_SERIAL,
     TAG_ORDER,
     TAG_PARTIAL,
     TAG_PIN_BLOCK,
     TAG_PIN_FORMAT,
+    TAG_REFERENCE,
 )
 from switch.wire.redact import mask_pan
 from switch.wire.reply import error_fields, reply_fields
@@ -66,6 +69,8 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     Kind is preauth, purchase, refund, topup, inquiry or void; amount in won, 0 for an inquiry. An advice
     (0220) tells of a purchase made already: the completion of the hold that `original` names, else offline.
+    A purchase with a `case` is a gift to that donation case, from points only, charged money only or either
+    (`gift_from` "points", "charged", ""); a top-up may bear the `reference` that it has elsewhere.
     """
 
     kind: str
@@ -96,6 +101,9 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pin_format: str = PIN_FORMAT_DEFAULT  # ISO 9564: "0", "3" or "4"
     partial_ok: bool = False
     batch_no: int = 0  # 0 none
+    case: str = ""
+    gift_from: str = ""
+    reference: str = ""
 
     @property
     def entry(self) -> str:
@@ -115,7 +123,8 @@ class Reversal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """0400 (advice False), 0420 (advice True) and their repeats.
 
     Kind, amount, local time and date are the original's; a hold's kind is preauth where DE90 names its MTI.
-    `replacement` is what shall remain of it, won, instead of nothing (DE95).
+    `replacement` is what shall remain of it, won, instead of nothing (DE95). `reference` names a top-up that
+    bore one, whichever of its sends was booked.
     """
 
     kind: str
@@ -135,6 +144,7 @@ class Reversal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     replacement: int | None = None
     ksn: str | None = None
     batch_no: int = 0
+    reference: str = ""
 
     def __repr__(self) -> str:
         return (
@@ -228,6 +238,7 @@ def _payment(message: Message) -> Payment:
 
 _ENTRIES_WITH_CVV2: Final = frozenset({"keyed", "ecommerce"})
 _PLAIN_TAGS: Final = frozenset({TAG_CHANNEL, TAG_ORDER, TAG_BATCH})
+_GIFT_FROM: Final = {"P": "points", "C": "charged"}
 
 
 def _with_proofs(message: Message, payment: Payment, private: Mapping[str, str]) -> Payment:
@@ -246,6 +257,7 @@ def _with_proofs(message: Message, payment: Payment, private: Mapping[str, str])
         raise refusal("a PIN block of format 4 stands in PB, another in field 52", 48, message)
     if TAG_CVV2 in private and payment.entry not in _ENTRIES_WITH_CVV2:
         raise refusal("a card that was read has no CVV2", 48, message)
+    _check_purpose(message, payment, private)
     return msgspec.structs.replace(
         payment,
         expiry=payment.expiry if track is None else track.expiry,
@@ -258,7 +270,20 @@ def _with_proofs(message: Message, payment: Payment, private: Mapping[str, str])
         ksn=private.get(TAG_KEY_SERIAL),
         pin_format=pin_format,
         partial_ok=TAG_PARTIAL in private,
+        case=private.get(TAG_CASE, ""),
+        gift_from=_GIFT_FROM.get(private.get(TAG_GIFT_FROM, ""), ""),
+        reference=private.get(TAG_REFERENCE, ""),
     )
+
+
+def _check_purpose(message: Message, payment: Payment, private: Mapping[str, str]) -> None:
+    """Only a purchase is made for a donation case, only a top-up has a reference elsewhere."""
+    if TAG_CASE in private and payment.kind != "purchase":
+        raise refusal("only a purchase can be a gift", 48, message)
+    if TAG_GIFT_FROM in private and TAG_CASE not in private:
+        raise refusal("no donation case to which the money goes", 48, message)
+    if TAG_REFERENCE in private and payment.kind != "topup":
+        raise refusal("only a top-up has a reference", 48, message)
 
 
 def _reversal(message: Message) -> Reversal:
@@ -283,7 +308,15 @@ def _reversal(message: Message) -> Reversal:
         replacement=int(fields[95][:12]) if 95 in fields else None,
         ksn=private.get(TAG_KEY_SERIAL),
         batch_no=int(private.get(TAG_BATCH, "0")),
+        reference=_topup_reference(message, private),
     )
+
+
+def _topup_reference(message: Message, private: Mapping[str, str]) -> str:
+    reference = private.get(TAG_REFERENCE, "")
+    if reference and PROCESSING_CODES[message.fields[3]] != "topup":
+        raise refusal("only a top-up has a reference", 48, message)
+    return reference
 
 
 def _network(message: Message) -> Network:
