@@ -106,15 +106,14 @@ def gift(request: Request, wallet: Wallet, terms: Terms, business_day: int, case
     fault = case_fault(case, request.merchant_no, day)
     if case is not None and not terms.donation:
         fault = "case_elsewhere"
+    asked = 0 if case is None else min(amount, case.left)
+    if fault is None and asked < amount and not request.partial:
+        fault = "case_filled"
     if fault is not None or case is None:
         told = Detail(case=request.case)
-        if case is not None:
-            told = Detail(case=request.case, limit=case.target, used=case.given, short=amount - case.left)
+        if fault == "case_filled" and case is not None:
+            told.limit, told.used, told.short = case.target, case.given, amount - case.left
         return decline(request, wallet, terms, business_day, fault or "unknown_case", detail=told)
-    asked = min(amount, case.left)
-    if asked < amount and not request.partial:
-        over = Detail(case=case.code, limit=case.target, used=case.given, short=amount - case.left)
-        return decline(request, wallet, terms, business_day, "case_filled", detail=over)
     held = held_of(wallet, business_day) if wallet.held else None
     wanted = kinds_given(wallet, terms, request.gift_from)
     spent = lots_given(wallet, [name for name in wanted if not terms.refused.get(name)], day, asked, held)

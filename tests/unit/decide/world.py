@@ -13,6 +13,7 @@ from switch.domain.budget import Pools
 from switch.domain.calendar import SEOUL
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply
+from switch.domain.donation import Case
 from switch.domain.matching import judged_by
 from switch.domain.merchant import Merchant
 from switch.domain.payment import Kind, PaymentKey, bucket_of
@@ -188,6 +189,7 @@ class Till:
         self.stored: list[Stored] = []
         self.decisions: list[Decision] = []
         self.credited_through = 0
+        self.case: Case | None = None  # that gifts name
         self._stan = 0
 
     def send(
@@ -240,6 +242,7 @@ class Till:
             original_tombstoned=original_tombstoned,
             credited_through=self.credited_through,
             pools=self.pools,
+            case=self.case,
         )
         apply(decision, self.wallet, self.pools)
         self.decisions.append(decision)
