@@ -22,7 +22,7 @@ from switch.domain.payment import Kind, Outcome
 from switch.domain.preauth import hold_again, release
 from switch.domain.record import balances, note, record, ref
 from switch.domain.request import OriginalRef, Request, Stored, Terms
-from switch.domain.wallet import Wallet
+from switch.domain.wallet import LotKind, Wallet
 
 _NOTHING_LEFT = frozenset({Outcome.DECLINED, Outcome.RETURNED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION})
 
