@@ -115,7 +115,7 @@ class Lane:
         self._holder = holder
         self._now = now
         self._limits = limits
-        self._queue = FairQueue(limits.queue_max)
+        self._queue = FairQueue()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -138,7 +138,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         waiting = Waiting(request, future, loop.time())
-        given_up = self._queue.put(waiting)
+        given_up = self._queue.put(waiting, self._limits.queue_max)
         if given_up is waiting:
             raise BooksUnavailableError("the lane's queue is full")
         if given_up is not None and not given_up.future.done():

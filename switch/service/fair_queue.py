@@ -26,12 +26,11 @@ class Waiting(msgspec.Struct, gc=False):
 
 
 class FairQueue:
-    """At most `most` requests; each programme's own stay in the order in which they came."""
+    """Requests by programme; each programme's own stay in the order in which they came."""
 
-    __slots__ = ("_most", "_queues", "_size")
+    __slots__ = ("_queues", "_size")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         # In the order of their turns; one without a request is not here.
         self._queues: dict[int, deque[Waiting]] = {}
         self._size = 0
@@ -39,12 +38,13 @@ class FairQueue:
     def __len__(self) -> int:
         return self._size
 
-    def put(self, waiting: Waiting) -> Waiting | None:
-        """Take a request in. Returns the one for which there is no room: this one, or another's newest."""
+    def put(self, waiting: Waiting, most: int) -> Waiting | None:
+        """Take a request in, `most` at a time. Returns the one for which there is no room: this, or another's
+        newest."""
         number = waiting.request.programme_no
         queue = self._queues.get(number)
         given_up: Waiting | None = None
-        if self._size >= self._most:
+        if self._size >= most:
             longest = max(self._queues, key=lambda one: len(self._queues[one]))
             if len(self._queues[longest]) <= (len(queue) if queue is not None else 0) + 1:
                 return waiting
