@@ -1,6 +1,6 @@
 """What all imports share: the report, and what they ask of the books.
 
-An import is one file and one transaction, all or nothing, and safe to run again. It reads the file whole
+An import is one file and one transaction, all or nothing, and safe to run again. It checks the file whole
 (import_files, import_rows), asks the books what is there already, and writes only the difference. A row that
 is there as it stands counts as unchanged; a row that contradicts the books is a fault of the file, and then
 nothing of it is imported.

@@ -1,6 +1,6 @@
 """Reading an operator's CSV: UTF-8 with a header row, every fault with line, column and what to do.
 
-A file is read whole before anything is written. Faults are collected, so that one reading shows them all
+A file is checked whole before anything is written. Faults are collected, so that one reading shows them all
 (up to PROBLEMS_MAX); what quotes the file goes through the redaction first, because a shifted column may hold
 a card number.
 """
@@ -84,6 +84,13 @@ class Column(msgspec.Struct, frozen=True):
 def read_rows(
     path: Path, columns: Sequence[Column], problems: Problems, progress: Progress = no_progress
 ) -> list[tuple[Any, ...]]:
+    """All rows of `each_row`, for files of which there is room in memory."""
+    return list(each_row(path, columns, problems, progress))
+
+
+def each_row(
+    path: Path, columns: Sequence[Column], problems: Problems, progress: Progress = no_progress
+) -> Iterator[tuple[Any, ...]]:
     """(line, value, …) of every row, values in the order of `columns`; None for a missing optional column.
 
     Faults go to `problems`; a row with a fault is left out.
@@ -91,9 +98,9 @@ def read_rows(
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             problems.add(0, "", f"more than {FILE_BYTES_MAX:,} bytes", "split it into smaller files")
-            return []
+            return
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _rows(csv.reader(file, strict=True), columns, problems, progress)
+            yield from _rows(csv.reader(file, strict=True), columns, problems, progress)
     except FileNotFoundError:
         problems.add(0, "", "there is no such file", "check the path")
     except UnicodeDecodeError:
@@ -102,20 +109,19 @@ def read_rows(
         problems.add(0, "", f"is no CSV ({error})", "close every quote, separate with commas")
     except OSError as error:
         problems.add(0, "", f"cannot be read ({type(error).__name__})", "check the path and its rights")
-    return []
 
 
 def _rows(
     reader: Any, columns: Sequence[Column], problems: Problems, progress: Progress
-) -> list[tuple[Any, ...]]:
+) -> Iterator[tuple[Any, ...]]:
     lines: Iterator[list[str]] = reader
     header = next(lines, None)
     places = _places(header or [], columns, problems)
     if places is None or header is None:
-        return []
+        return
     width = len(header)
     fields = [(column, place) for column, place in zip(columns, places, strict=True)]
-    rows: list[tuple[Any, ...]] = []
+    rows = 0
     for cells in lines:
         if not cells:
             continue
@@ -125,15 +131,15 @@ def _rows(
                 line, "", f"{len(cells)} cells, but the header has {width}", "check commas and quotes"
             )
             continue
-        if len(rows) >= ROWS_MAX:
+        if rows >= ROWS_MAX:
             problems.add(line, "", f"more than {ROWS_MAX:,} rows", "split it into smaller files")
             break
         row = _row(line, cells, fields, problems)
         if row is not None:
-            rows.append(row)
-            if not len(rows) % PROGRESS_EVERY:
-                progress("reading", len(rows), 0)
-    return rows
+            yield row
+            rows += 1
+            if not rows % PROGRESS_EVERY:
+                progress("reading", rows, 0)
 
 
 def _row(

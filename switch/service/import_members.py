@@ -1,4 +1,8 @@
-"""Imports of members and of their cards."""
+"""Imports of members and of their cards.
+
+A city's file has a million rows, so it is read twice: once to find every fault that it shows by itself, and
+once to write it, some thousand rows at a time in one transaction.
+"""
 
 from pathlib import Path
 
@@ -10,59 +14,81 @@ from switch.domain.toml_reader import nearest
 from switch.domain.wallet import Holder
 from switch.service import import_rows as rows_of
 from switch.service.import_books import Books, ImportReport, refuse_twice, report
-from switch.service.import_files import Problems, Progress, no_progress, read_rows
+from switch.service.import_files import Problems, Progress, each_row, no_progress
 from switch.service.import_rows import HOLDERS, CardRow, MemberRow
 from switch.service.vault import Vault, card_row_id
 from switch.service.vault_rotation import refuse_old_keys
 from switch.store import cards as card_store
-from switch.store.bulk import bump_epoch, lock_administration
+from switch.store.bulk import bump_epoch, chunks, lock_administration
 from switch.store.cards import CardAt, MemberAt, NewCard, NewMember
 from switch.store.hotlist import CardMark, note_cards
 from switch.store.reference_write import ProgrammeAt
 from switch.wire.redact import luhn_valid, mask_pan
 
+ROWS_AT_A_TIME = 10_000
 _STATE_ORDER = {"active": 0, "blocked": 1, "lost": 2, "stolen": 2}
+
+
+class _Members:
+    """The members of one file as they go in: what is new at once, what changes at the end."""
+
+    def __init__(self, connection: Connection, problems: Problems) -> None:
+        self.rows = self.new = 0
+        self.changed: list[MemberAt] = []
+        self._connection = connection
+        self._problems = problems
+        self._books = Books(connection, problems)
+        self._wallet_id = card_store.next_wallet_id(connection)
+
+    def take(self, rows: list[MemberRow]) -> None:
+        """Add the new members among the rows, unless the file has shown a fault."""
+        self.rows += len(rows)
+        known = self._books.members(rows)
+        new: list[NewMember] = []
+        for row in rows:
+            programme = self._books.programme(row.line, row.programme)
+            if programme is None or _is_card_number(self._problems, row.line, row.member_id, programme):
+                continue
+            tags = _tag_bits(self._problems, row, programme)
+            member = known.get((row.programme, row.member_id))
+            if member is None:
+                new.append(self._placed(row, programme.programme_no, tags or 0))
+                continue
+            _check_holder(self._problems, row, member)
+            after = msgspec.structs.replace(
+                member, points_on=row.points_on, tags=member.tags if tags is None else tags
+            )
+            if after != member:
+                self.changed.append(after)
+        if not self._problems.count:
+            card_store.add_members(self._connection, new)
+            self.new += len(new)
+
+    def _placed(self, row: MemberRow, programme_no: int, tags: int) -> NewMember:
+        holder = Holder.COMPANY if row.holder == "company" else Holder.PERSON
+        at = (bucket_of(self._wallet_id), self._wallet_id)
+        self._wallet_id += 1
+        return NewMember(programme_no, row.member_id, *at, row.points_on, tags, holder)
 
 
 def import_members(engine: Engine, path: Path, progress: Progress = no_progress) -> ImportReport:
     """Import members; a new one gets a wallet. `points_on` and tags may change, a person stays a person: what
     payments were judged by would change with it. Raises ImportRefusedError."""
     problems = Problems(path.name)
-    rows = [MemberRow(*row) for row in read_rows(path, rows_of.MEMBERS, problems, progress)]
-    refuse_twice(problems, "member_id", ((row.line, (row.programme, row.member_id)) for row in rows))
+    checked = each_row(path, rows_of.MEMBERS, problems, progress)
+    refuse_twice(problems, "member_id", ((row[0], f"{row[2]} {row[1]}") for row in checked))
     problems.raise_any()
     with engine.begin() as connection:
         lock_administration(connection)
-        books = Books(connection, problems)
-        known = books.members(rows)
-        wallet_id = card_store.next_wallet_id(connection)
-        new: list[NewMember] = []
-        changed: list[MemberAt] = []
-        for row in rows:
-            programme = books.programme(row.line, row.programme)
-            if programme is None or _is_card_number(problems, row.line, row.member_id, programme):
-                continue
-            member = known.get((row.programme, row.member_id))
-            tags = _tag_bits(problems, row, programme)
-            if member is None:
-                holder = Holder.COMPANY if row.holder == "company" else Holder.PERSON
-                at = (bucket_of(wallet_id), wallet_id)
-                new.append(
-                    NewMember(programme.programme_no, row.member_id, *at, row.points_on, tags or 0, holder)
-                )
-                wallet_id += 1
-                continue
-            _check_holder(problems, row, member)
-            after = msgspec.structs.replace(
-                member, points_on=row.points_on, tags=member.tags if tags is None else tags
-            )
-            if after != member:
-                changed.append(after)
+        members = _Members(connection, problems)
+        for chunk in chunks(each_row(path, rows_of.MEMBERS, problems), ROWS_AT_A_TIME):
+            members.take([MemberRow(*row) for row in chunk])
+            progress("writing", members.rows, 0)
         problems.raise_any()
-        progress("writing", 0, len(new) + len(changed))
-        card_store.add_members(connection, new)
-        card_store.change_members(connection, changed)
-    return report("members", path, len(rows), len(new), len(changed))
+        card_store.change_members(
+            connection, members.changed
+        )  # sorted: their wallets are locked till the end
+    return report("members", path, members.rows, members.new, len(members.changed))
 
 
 def _tag_bits(problems: Problems, row: MemberRow, programme: ProgrammeAt) -> int | None:
@@ -87,6 +113,48 @@ def _check_holder(problems: Problems, row: MemberRow, member: MemberAt) -> None:
         problems.add(row.line, "holder", f"the wallet is a {stands}'s", fix)
 
 
+class _Cards:
+    """The cards of one file as they go in: what is new at once, what changes at the end."""
+
+    def __init__(self, connection: Connection, problems: Problems, vault: Vault) -> None:
+        self.rows = self.new = 0
+        self.changed: list[CardAt] = []
+        self.marks: list[CardMark] = []
+        self._connection = connection
+        self._problems = problems
+        self._vault = vault
+        self._books = Books(connection, problems)
+
+    def take(self, rows: list[CardRow]) -> None:
+        """Seal and add the new cards among the rows, unless the file has shown a fault."""
+        self.rows += len(rows)
+        keyed = [(row, self._vault.pan_hmac(row.pan)) for row in rows]
+        members = self._books.members(rows)
+        known = _known(self._connection, keyed, self._vault)
+        placed: list[tuple[CardRow, bytes, MemberAt]] = []
+        for row, key in keyed:
+            member = self._books.member(row, members)
+            card = known.get(key)
+            if member is None or not _belongs(
+                self._problems, row, self._books.programmes[row.programme], member, card
+            ):
+                continue
+            if card is None:
+                placed.append((row, key, member))
+            elif (changes := _changed_card(row, card)) is not None:
+                self.changed.append(changes)
+        if not self._problems.count:
+            self._add(placed)
+
+    def _add(self, placed: list[tuple[CardRow, bytes, MemberAt]]) -> None:
+        new = _sealed(placed, self._vault, card_store.last_card_numbers(self._connection, _wallets(placed)))
+        card_store.add_cards(
+            self._connection, new, [self._vault.older_hmacs(row.pan) for row, _, _ in placed]
+        )
+        self.marks += [_hot_mark(card) for card in new if card.state != "active"]
+        self.new += len(new)
+
+
 def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = no_progress) -> ImportReport:
     """Import cards of known members; numbers are sealed before they leave this process.
 
@@ -94,42 +162,29 @@ def import_cards(engine: Engine, path: Path, vault: Vault, progress: Progress = 
     (that is an operator's act, or the file of last week would undo it). Raises ImportRefusedError.
     """
     problems = Problems(path.name)
-    rows = [CardRow(*row) for row in read_rows(path, rows_of.CARDS, problems, progress)]
-    for row in rows:
-        if bool(row.pvki) != bool(row.pvv):
-            problems.add(row.line, "pvv", "pvki and pvv go together", "fill in both or neither")
-    refuse_twice(problems, "pan", ((row.line, row.pan) for row in rows))
+    checked = (CardRow(*row) for row in each_row(path, rows_of.CARDS, problems, progress))
+    refuse_twice(problems, "pan", ((row.line, _number(problems, row)) for row in checked))
     problems.raise_any()
-    keyed = [(row, vault.pan_hmac(row.pan)) for row in rows]
     with engine.begin() as connection:
         lock_administration(connection)
         refuse_old_keys(connection, vault)
-        books = Books(connection, problems)
-        members = books.members(rows)
-        known = _known(connection, keyed, vault)
-        placed: list[tuple[CardRow, bytes, MemberAt]] = []
-        changed: list[CardAt] = []
-        for row, key in keyed:
-            member = books.member(row, members)
-            if member is None or not _belongs(
-                problems, row, books.programmes[row.programme], member, known.get(key)
-            ):
-                continue
-            card = known.get(key)
-            if card is None:
-                placed.append((row, key, member))
-            elif (changes := _changed_card(row, card)) is not None:
-                changed.append(changes)
+        cards = _Cards(connection, problems, vault)
+        for chunk in chunks(each_row(path, rows_of.CARDS, problems), ROWS_AT_A_TIME):
+            cards.take([CardRow(*row) for row in chunk])
+            progress("writing", cards.rows, 0)
         problems.raise_any()
-        new = _sealed(placed, vault, card_store.last_card_numbers(connection, _wallets(placed)), progress)
-        progress("writing", 0, len(new) + len(changed))
-        card_store.add_cards(connection, new, [vault.older_hmacs(row.pan) for row, _, _ in placed])
-        card_store.change_cards(connection, changed)
-        marks = [_hot_mark(card) for card in new if card.state != "active"]
-        note_cards(connection, marks + [_hot_mark(card) for card in changed])
-        if changed:
+        card_store.change_cards(connection, cards.changed)  # sorted: their wallets are locked till the end
+        note_cards(connection, cards.marks + [_hot_mark(card) for card in cards.changed])
+        if cards.changed:
             bump_epoch(connection)  # switches keep in memory what a PIN is checked against
-    return report("cards", path, len(rows), len(new), len(changed))
+    return report("cards", path, cards.rows, cards.new, len(cards.changed))
+
+
+def _number(problems: Problems, row: CardRow) -> int:
+    """The card number as a number, which takes half the room of its text; a 1 before it keeps its length."""
+    if bool(row.pvki) != bool(row.pvv):
+        problems.add(row.line, "pvv", "pvki and pvv go together", "fill in both or neither")
+    return int(f"1{row.pan}")
 
 
 def _hot_mark(card: NewCard | CardAt) -> CardMark:
@@ -186,7 +241,6 @@ def _sealed(
     placed: list[tuple[CardRow, bytes, MemberAt]],
     vault: Vault,
     last: dict[tuple[int, int], int],
-    progress: Progress,
 ) -> list[NewCard]:
     new: list[NewCard] = []
     for row, key, member in placed:
@@ -199,8 +253,6 @@ def _sealed(
                 *(row.expiry, row.state or "active", row.pvki, row.pvv, row.form or "card"),
             )
         )
-        if not len(new) % 5_000:
-            progress("sealing", len(new), len(placed))
     return new
 
 
