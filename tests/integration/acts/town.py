@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from switch.domain.calendar import SEOUL
+from switch.domain.calendar import SEOUL, date_of_day
 from switch.domain.payment import bucket_of
 from switch.ledger.chart import Account
 from switch.service.programmes import apply_programme
@@ -39,6 +39,10 @@ funder = "city"
 monthly = 1_000_000
 [budget.months]
 "2026-07" = 50_000
+
+[[budget]]
+code = "issuance"
+monthly = 1_000_000
 
 [[campaign]]
 code = "coupon"
@@ -128,6 +132,21 @@ up_to = 300_000_000
 rate = "0.15 %"
 """
 
+_TOPUP = (
+    "INSERT INTO lot VALUES (:bucket, :wallet, :lot, 1, 0, :won, :won, :opened, 20310614, 0)",
+    (
+        "INSERT INTO payment VALUES (:bucket, :day, 120000, 'T1', :stan, 3, :wallet, :seq, 1, 1, :no, 1, :day,"
+        " '0614030000', 0, :won, :won, 1, 0, '1', '1', 'pos', 0, :month, 0, 0, 0, 0, 0, 0, :detail)"
+    ),
+    "INSERT INTO entry VALUES (:bucket, :day, :wallet, :seq, 1, :no, 1, 101, 201, :won, :lot, 0, 0, :budget)",
+    "INSERT INTO budget_month VALUES (:budget, :month, 1000000, 1000000) ON CONFLICT DO NOTHING",
+    "UPDATE budget_month SET free = free - :won WHERE budget_no = :budget AND month = :month",
+    (
+        "INSERT INTO budget_slot (budget_no, month, slot, granted) VALUES (:budget, :month, 1, :won)"
+        " ON CONFLICT (budget_no, month, slot) DO UPDATE SET granted = budget_slot.granted + excluded.granted"
+    ),
+)
+
 
 class Town:
     """The programme `town` in a database, with members M1, M2, … as they are added."""
@@ -143,7 +162,7 @@ class Town:
         with engine.begin() as connection:
             for day in (TODAY, date(2026, 6, 1)):
                 connection.execute(text("SELECT dure_ensure_day(:day)"), {"day": day})
-        self._members = 0
+        self._members = self._stan = 0
 
     def member(
         self,
@@ -221,6 +240,27 @@ class Town:
                     {**at, "line": line, "debit": int(debit), "credit": int(credit), "won": won, "lot": lot,
                      "merchant": merchant, "funder": funder},
                 )  # fmt: skip
+
+    def topup(self, member: str, won: int, on: int) -> None:
+        """A top-up as the switch leaves it: payment, lot, usage of its month, the bound on issuance."""
+        bucket, wallet = self.key(member)
+        self._stan += 1
+        budget = self.scalar("SELECT budget_no FROM budget WHERE code = 'issuance'")
+        at = {"bucket": bucket, "wallet": wallet, "no": self.no, "won": won, "month": on // 100,
+              "day": date_of_day(on), "opened": on, "stan": self._stan, "budget": budget}  # fmt: skip
+        with self.engine.begin() as connection:
+            connection.execute(text("SELECT dure_ensure_day(:day)"), at)
+            row = connection.execute(
+                text(
+                    "UPDATE wallet SET seq = seq + 1, lot_seq = lot_seq + 1, month = :month,"
+                    " month_topup = month_topup + :won WHERE bucket = :bucket AND wallet_id = :wallet"
+                    " RETURNING seq, lot_seq"
+                ),
+                at,
+            ).one()
+            at |= {"seq": row.seq, "lot": row.lot_seq, "detail": f'{{"lot_no":{row.lot_seq}}}'}
+            for statement in _TOPUP:
+                connection.execute(text(statement), at)
 
     def hold(self, member: str, lot_no: int, won: int) -> None:
         """Let a pre-authorisation hold money of a lot."""
