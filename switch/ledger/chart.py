@@ -105,5 +105,6 @@ ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
         (_A.POINTS, _A.FUNDER_DUE),  # correction of cashback that was too much
         (_A.CARD_MONEY, _A.FUNDER_DUE),
         (_A.MEMBER_RECEIVABLE, _A.FUNDER_DUE),
+        (_A.FUNDER_DUE, _A.MEMBER_RECEIVABLE),  # of cashback that was too little: pays off what is owed
     }
 )

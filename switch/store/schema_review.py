@@ -67,7 +67,7 @@ correction_line = Table(
     Column("due", BigInteger, nullable=False),
     _won("booked"),  # of due - stood, with its sign
     _won("waived"),  # likewise: not taken from the member, and never proposed again
-    Column("state", SmallInteger, nullable=False, server_default="0"),  # service.review.lines.LineState
+    Column("state", SmallInteger, nullable=False, server_default="0"),  # 0 open, 1 posted, 2 left out: store.corrections
     PrimaryKeyConstraint("bucket", "wallet_id", "correction_no", "seq", "funder_no", "budget_no"),
     CheckConstraint("stood <> due AND due >= 0", name="correction_line_differs"),
 )

@@ -25,15 +25,15 @@ from switch.domain.programme import Policy
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import Entry
 from switch.domain.wallet import LOT_KIND_NAME, Holder
-from switch.service.review.lines import LineState
 from switch.service.review.names import Names
+from switch.store.corrections import LEFT_OUT, POSTED
 from switch.store.schema import card, lot, member, merchant, payment, wallet
 from switch.store.schema_review import correction, correction_line
 
 _TAKES_BACK = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
 _OF_DAY, _OF_MONTH = "over_day_limit", "over_month_limit"
 _MONTHLY = ("over_month_limit", "over_topup_limit")
-_STATES = {LineState.LEFT_OUT: "left_out", LineState.POSTED: "posted"}
+_STATES = {LEFT_OUT: "left_out", POSTED: "posted"}
 
 
 class Reader:
@@ -227,7 +227,7 @@ class Reader:
             found.append(
                 CorrectionFact(
                     number=number,
-                    state=_STATES.get(LineState(mine[0].state), waiting),
+                    state=_STATES.get(mine[0].state, waiting),
                     version=version.policy.version if version else "",
                     stood=sum(one.stood for one in mine),
                     due=sum(one.due for one in mine),
