@@ -4,7 +4,7 @@ import msgspec
 
 from switch.domain.payment import Kind, Outcome
 from switch.domain.replay_budget import moment_of_arrival
-from switch.domain.replay_values import Verdict, taken_of
+from switch.domain.replay_values import Verdict, grants_of, taken_of
 
 _ASKED = frozenset({Kind.PURCHASE, Kind.PREAUTH, Kind.TOPUP})
 _NOT_DONE = frozenset({Outcome.DECLINED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION})
@@ -127,10 +127,10 @@ class Tally(msgspec.Struct):
     def _cashback_then(self, verdict: Verdict) -> None:
         stored, detail = verdict.past.stored, verdict.past.detail
         if stored.cashback:
-            sign = 1 if stored.key.kind == Kind.PURCHASE else -1
-            for funder, _, won in taken_of(verdict.past):
+            bought = stored.key.kind == Kind.PURCHASE
+            for funder, _, won in grants_of(detail) if bought else taken_of(verdict.past):
                 key = (stored.business_day, funder)
-                self.then[key] = self.then.get(key, 0) + sign * won
+                self.then[key] = self.then.get(key, 0) + (won if bought else -won)
         if detail.missed and stored.key.kind == Kind.PURCHASE:
             moment = moment_of_arrival(stored.business_day, stored.key.local_day, stored.key.local_time)
             for _, budget, _ in detail.missed:

@@ -16,17 +16,17 @@ from switch.store import schema as t
 MODELLED = (
     (
         "every wallet's payments are decided anew, in their order, by the rules of the file: lots, limits,"
-        " usage, holds and returns are as the earlier ones leave them; budgets are asked in order of time over all"
+        " usage, holds and returns are as the earlier ones leave them; budgets are asked in order of time"
     ),
     (
         "what was refused for card, PIN, merchant or message stays refused; advices that were exceptions,"
-        " gifts, acts of operators, expiry, and what takes back a payment from before happen as they were booked"
+        " gifts, operators' acts, expiry, and what takes back a payment from before happen as they did"
     ),
     "nobody behaves otherwise: no payment is tried again or given up because of another answer",
     "points of a night differ by what the days before were rated otherwise, whatever the budgets had left",
     (
         "points are spent as members have them switched on today; contactless counters and windows with a"
-        " bound for each member begin at the first day replayed; what the bound on top-ups refused stays refused"
+        " bound for each member begin at the first day replayed; what a bound on top-ups refused stays so"
     ),
 )
 
