@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from terminal_sim import scenario as words
 from terminal_sim import scenario_steps as steps
-from terminal_sim.processes import Finished, ProgramError
+from terminal_sim.processes import Finished
 from terminal_sim.sandbox import Installation
 from terminal_sim.scenario_stage import Names, Stage, write_csv
-from terminal_sim.terminal import Reply
 
 Line = tuple[str, Any, Any]
 """What is compared, what must be, what is; a first None means that nothing is demanded."""
@@ -54,9 +53,8 @@ class Operator:
         issued = finished.json().get("issued") if finished.output.strip() else 0
         return finished, [(f"issued of {step.campaign}", step.issued, issued)]
 
-    async def explain(self, step: steps.Explain, terminal_id: str, reply: Reply) -> list[Line]:
-        """What stands in the explanation of a payment. Raises ProgramError when there is none."""
-        which = payment_name(terminal_id, reply)
+    async def explain(self, step: steps.Explain, which: str) -> list[Line]:
+        """What stands in the explanation of a payment, named as commands do. Raises ProgramError."""
         ask = ("explain", which, *self.programme)
         text = await self.installation.switch(*ask, "--lang", step.lang)
         told = " ".join(text.check().output.split())
@@ -97,16 +95,9 @@ class Operator:
         ]
 
 
-def payment_name(terminal_id: str, reply: Reply) -> str:
-    """What commands call the payment of a terminal that this is the answer to."""
-    if reply.rrn is None:
-        raise ProgramError(f"the answer {reply.code} names no payment: it was refused at the door")
-    return reply.rrn
-
-
 def reasons_of(view: dict[str, Any]) -> list[str]:
     """All reasons of a decline, the answered one first."""
-    return [fault["reason"] for fault in view["faults"]]
+    return [fault["reason"] for fault in view["facts"]["faults"]]
 
 
 def _month(value: Any) -> int:

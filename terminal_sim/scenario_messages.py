@@ -9,7 +9,7 @@ from terminal_sim import scenario_steps as words
 from terminal_sim.card import SimCard
 from terminal_sim.faults import flip_mac
 from terminal_sim.scenario_stage import Stage
-from terminal_sim.terminal import Reply, Terminal
+from terminal_sim.terminal import KOREA, Reply, Terminal
 
 FORMAT_ERROR: Final = "30"
 _GIFT_FROM: Final = {"points": "P", "charged": "C"}
@@ -23,9 +23,16 @@ class Sent(msgspec.Struct):
     card: SimCard | None = None  # whose chip waits for an answer
     icc: str = ""
     reply: Reply | None = None
+    day: str = ""  # of its terminal's clock
 
     def __repr__(self) -> str:
         return f"Sent({self.reply})"
+
+    @property
+    def name(self) -> str:
+        """What commands call the payment: terminal, trace number, local day."""
+        stan = self.terminal.codec.decode(self.payload).fields[11]
+        return f"{self.terminal.terminal_id}/{stan}/{self.day}"
 
 
 class Messages:
@@ -37,14 +44,16 @@ class Messages:
 
     def make(self, step: words.Message, at: datetime) -> Sent:
         """The message of a step, with the terminal's clock at `at`. Raises TerminalError."""
-        match step:
-            case words.Payment():
-                return self._payment(step, at)
-            case words.Send():
-                return self.sent[step.of]
-            case words.FollowUp():
-                return self._follow_up(step, at)
-        raise TypeError(f"step {step.number} makes no message")
+        if isinstance(step, words.Send):
+            return self.sent[step.of]
+        if isinstance(step, words.Payment):
+            sent = self._payment(step, at)
+        elif isinstance(step, words.FollowUp):
+            sent = self._follow_up(step, at)
+        else:
+            raise TypeError(f"step {step.number} makes no message")
+        sent.day = at.astimezone(KOREA).date().isoformat()
+        return sent
 
     def _payment(self, step: words.Payment, at: datetime) -> Sent:
         terminal, card = self.stage.terminals[step.terminal], self.stage.cards[step.card]

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from terminal_sim import scenario as words
 from terminal_sim.processes import ProgramError
 from terminal_sim.sandbox import Installation, Sandbox
 from terminal_sim.scenario import DAY_ONE, Scenario
@@ -101,7 +102,8 @@ async def run_in_sandbox(
                     async def place(stem: str = path.stem) -> AsyncIterator[tuple[Installation, Path]]:
                         yield installation, installation.directory / "files" / stem
 
-                    ended(at, await _run(path, scenario, place, tag=path.stem, compare=compare))
+                    result = await _run(path, scenario, place, tag=path.stem, compare=compare, apart=True)
+                    ended(at, result)
 
         sharing = [at for at, (_, scenario) in enumerate(scenarios) if shared and _can_share(scenario)]
         groups = [sharing[group::jobs] for group in range(jobs) if sharing[group::jobs]]
@@ -112,11 +114,14 @@ async def run_in_sandbox(
 
 
 def _can_share(scenario: Scenario) -> bool:
-    """Whether other scenarios may be played in the same installation before and after: the rules of a file,
-    the plain line, the usual start; nothing settled, and the HSM left alone."""
-    steps = any(isinstance(step, Hsm | Settle) for step in scenario.steps)
-    usual = isinstance(scenario.programme, str) and scenario.start == DAY_ONE and not scenario.lines
-    return usual and not steps
+    """Whether other scenarios may be played in the same installation before and after: the plain line, the
+    usual start, the HSM left alone; and what is settled or bounded by a budget is a programme of its own."""
+    if scenario.lines or scenario.start != DAY_ONE:
+        return False
+    apart = isinstance(scenario.programme, words.Programme)
+    return not any(
+        isinstance(step, Hsm) or (isinstance(step, Settle) and not apart) for step in scenario.steps
+    )
 
 
 async def run_against(
@@ -148,13 +153,19 @@ async def run_against(
 
 
 async def _run(
-    path: Path, scenario: Scenario, place: Place, *, tag: str = "", compare: bool = False
+    path: Path,
+    scenario: Scenario,
+    place: Place,
+    *,
+    tag: str = "",
+    compare: bool = False,
+    apart: bool = False,
 ) -> Result:
     started = time.monotonic()
     result = Result(file=str(path), title=scenario.title, holds=False, steps=len(scenario.steps))
     try:
         async with asyncio.timeout(FILE_TIMEOUT_S), place() as (installation, work):
-            stage = await build_stage(scenario, installation, work, base=path.parent, tag=tag)
+            stage = await build_stage(scenario, installation, work, base=path.parent, tag=tag, apart=apart)
             await installation.serve()
             player = Player(stage, installation, work)
             await player.operator.open_cases(scenario.cases)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from switch.wire.redact import luhn_valid
 from terminal_sim import scenario as words
 from terminal_sim.card import PVKI, SimCard
@@ -115,15 +117,24 @@ class Stage:
 
 
 async def build_stage(
-    scenario: Scenario, installation: Installation, work: Path, *, base: Path, tag: str = ""
+    scenario: Scenario,
+    installation: Installation,
+    work: Path,
+    *,
+    base: Path,
+    tag: str = "",
+    apart: bool = False,
 ) -> Stage:
     """Sets the clock, applies the programme and imports everybody; the CSV files are left in `work`.
 
-    `base` is the folder of the scenario file, where a path of a programme starts from. Raises ProgramError.
+    `base` is the folder of the scenario file, where a path of a programme starts from. With `apart`, rules of
+    the scenario's own become a programme that no other file of this installation has. Raises ProgramError.
     """
     work.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, before anything runs
     await installation.set_clock(scenario.start)
     programme = work / "programme.toml"
+    if apart and isinstance(scenario.programme, words.Programme):
+        scenario = msgspec.structs.replace(scenario, programme=_of_its_own(scenario.programme, tag))
     text = _programme_text(scenario, base)
     programme.write_text(text, "utf-8")
     (await installation.switch("programme", "apply", str(programme))).check()
@@ -276,6 +287,14 @@ def _programme_text(scenario: Scenario, base: Path) -> str:
     if isinstance(scenario.programme, words.Programme):
         return programme_toml(scenario.programme)
     return programme_path(scenario.programme, base).read_text("utf-8-sig")
+
+
+def _of_its_own(programme: words.Programme, tag: str) -> words.Programme:
+    """The same rules under an id and a card range that only this tag gives."""
+    number = int(hashlib.sha256(tag.encode()).hexdigest(), 16) % 10**6
+    return msgspec.structs.replace(
+        programme, id=f"{programme.id[:24]}_{number:06d}", bins=(f"95{number:06d}",)
+    )
 
 
 def programme_path(given: str, base: Path) -> Path:

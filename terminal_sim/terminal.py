@@ -20,6 +20,7 @@ from switch.wire.private import (
     TAG_PIN_BLOCK,
     TAG_PIN_FORMAT,
     TAG_REFERENCE,
+    decode_private,
     encode_private,
 )
 from switch.wire.request import OriginalData
@@ -253,7 +254,8 @@ class Terminal(TerminalCore):
             fields[37] = rrn
         if replacement is not None:
             fields[95] = f"{replacement:012d}".ljust(42, "0")
-        self._add_private(fields)
+        private = decode_private(sent.fields[48]) if 48 in sent.fields else {}
+        self._add_private(fields, **{tag: private[tag] for tag in (TAG_REFERENCE,) if tag in private})
         return self._note(self.seal("0420" if advice else "0400", fields), "4")
 
     def repeat_of(self, payload: bytes) -> bytes:
