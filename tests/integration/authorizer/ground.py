@@ -21,6 +21,7 @@ from switch.service.batch import Answer
 from switch.service.holder import ReferenceHolder
 from switch.service.proofs import run
 from switch.store import schema as t
+from switch.store import schema_programme as given
 from switch.store.reference import load_reference
 from tests.support.postgres import Database
 from tests.unit.decide import world
@@ -182,6 +183,20 @@ def _write_reference(connection: Connection, one: Programme) -> None:
         connection.execute(
             insert(t.funder).values(
                 funder_no=number, programme_no=world.PROGRAMME_NO, funder_id=funder, name=funder
+            )
+        )
+    funder_no = {funder: number for number, funder in enumerate(world.FUNDERS, 1)}
+    for number, line in enumerate(one.lines(), 1):
+        connection.execute(
+            insert(given.budget).values(
+                budget_no=number, programme_no=world.PROGRAMME_NO, code=line.code,
+                funder_no=funder_no.get(line.funder, 0),
+            )
+        )  # fmt: skip
+    for number, campaign in enumerate(one.campaigns, 1):
+        connection.execute(
+            insert(given.campaign).values(
+                campaign_no=number, programme_no=world.PROGRAMME_NO, code=campaign.code, sha256=""
             )
         )
     for number, shop in world.MERCHANTS.items():
