@@ -65,6 +65,6 @@ def judged_after(connection: Connection, merchant_nos: Iterable[int], day: int) 
         " WHERE local_day > :day AND merchant_no = ANY(CAST(:numbers AS integer[])) GROUP BY merchant_no"
     )
     for chunk in chunks(merchant_nos):
-        rows = connection.execute(query, {"day": day, "numbers": chunk})
-        found.update((row[0], row[1]) for row in rows)
+        rows = connection.execute(query, {"day": date_of_day(day), "numbers": chunk})
+        found.update((row[0], day_of_date(row[1])) for row in rows)
     return found

@@ -10,7 +10,7 @@ from switch.service import import_rows
 from switch.service.import_files import PROBLEMS_MAX, Column, ImportRefusedError, Problems, read_rows
 
 CANARY = "9410610000000019"
-MERCHANT_HEAD = ",".join(column.name for column in import_rows.MERCHANTS)
+MERCHANT_HEAD = ",".join(column.name for column in import_rows.MERCHANTS if not column.optional)
 MERCHANT = "S-1,seoro,가게,shop,seo,seo,small,pos,2024-03-02,1,2025-01-01,123-45-67890,088,110-123-456,가게,2,m:2025-01-01"
 
 
@@ -25,7 +25,7 @@ def _read(path: Path, columns: Sequence[Column], data: bytes) -> list[tuple[obje
 def test_a_byte_order_mark_blank_lines_and_column_order_do_not_matter(tmp_path: Path) -> None:
     data = "\ufeffpoints_on, programme ,member_id\r\nyes,seoro,M-1\r\n\r\nno,seoro,M-2\r\n".encode()
     rows = _read(tmp_path / "m.csv", import_rows.MEMBERS, data)
-    assert rows == [(2, "M-1", "seoro", True), (4, "M-2", "seoro", False)]
+    assert rows == [(2, "M-1", "seoro", True, None, None), (4, "M-2", "seoro", False, None, None)]
 
 
 def test_a_whole_merchant(tmp_path: Path) -> None:
