@@ -33,16 +33,17 @@ def net(
     carried_in: int,
     annual_sales: int | None,
     payable: bool = True,
+    donation: bool = False,
 ) -> Net:
     """Net one merchant's date: the fee on the day's net total, then what was carried.
 
     `annual_sales` (won a year; None = not classed) as valid on the date. A negative result is carried, never
-    paid; so is a positive one while `payable` is False (no account to pay to). Raises ValueError on negative
-    sales or refunds.
+    paid; so is a positive one while `payable` is False (no account to pay to). Gifts (`donation`) bear no
+    fee. Raises ValueError on negative sales or refunds.
     """
     if sales < 0 or refunds < 0:
         raise ValueError(f"sales {sales} and refunds {refunds} are sums of won, 0 or more")
-    rate_ppm = fee_rate(policy, annual_sales)
+    rate_ppm = 0 if donation else fee_rate(policy, annual_sales)
     taken = fee(sales - refunds, rate_ppm)
     due = sales - refunds - taken + carried_in
     paid = due if due > 0 and payable else 0

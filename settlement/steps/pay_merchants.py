@@ -1,4 +1,4 @@
-"""Step 3: what each merchant gets for the date: sales − refunds − fee ± carried, and on which bank day.
+"""Step 4: what each merchant gets for the date: sales − refunds − fee ± carried, and on which bank day.
 
 One transaction books everything, from one pass over the merchants in order of their number; it is read and
 written in chunks, so that memory does not grow with the programme.
@@ -33,13 +33,17 @@ _MERCHANTS = text(f"""
            coalesce(c.carried_out, 0) AS carried_in, m.merchant_id, m.name, m.payout_days, m.bank_code,
            m.account_no, m.account_holder, m.programme_no,
            (SELECT a.annual_sales FROM merchant_sales a WHERE a.merchant_no = m.merchant_no
-            AND a.valid_from <= :day ORDER BY a.valid_from DESC LIMIT 1) AS annual_sales
+            AND a.valid_from <= :day ORDER BY a.valid_from DESC LIMIT 1) AS annual_sales,
+           EXISTS (SELECT FROM merchant_group g WHERE g.merchant_no = m.merchant_no
+                   AND g.group_code = :donation_group AND g.valid_from <= :day
+                   AND (g.valid_to IS NULL OR :day < g.valid_to)) AS donation
     FROM (
         SELECT merchant_no,
                (sum(won) FILTER (WHERE credit = {Account.MERCHANT_PAYABLE:d}))::bigint AS sales,
                (sum(won) FILTER (WHERE debit = {Account.MERCHANT_PAYABLE:d}))::bigint AS refunds
         FROM entry
-        WHERE programme_no = :programme_no AND business_date = :day AND source = {Source.PAYMENT:d}
+        WHERE programme_no = :programme_no AND business_date = :day
+          AND source IN ({Source.PAYMENT:d}, {Source.ACT:d})
           AND (debit = {Account.MERCHANT_PAYABLE:d} OR credit = {Account.MERCHANT_PAYABLE:d})
         GROUP BY merchant_no
     ) s FULL JOIN (
@@ -160,8 +164,11 @@ def _inputs(frame: Frame) -> str:
 
 def _merchants(frame: Frame) -> Iterator[Sequence[Row[Any]]]:
     previous = previous_run_date(frame.connection, frame.key)
+    group = frame.facts.policy_of(frame.day).donation_group
     result = frame.connection.execute(
-        _MERCHANTS, {**frame.of_day(), "previous": previous}, execution_options={"yield_per": CHUNK_ROWS}
+        _MERCHANTS,
+        {**frame.of_day(), "previous": previous, "donation_group": group},
+        execution_options={"yield_per": CHUNK_ROWS},
     )
     yield from result.partitions(CHUNK_ROWS)
 
@@ -178,6 +185,7 @@ def _net(frame: Frame, policy: Policy, row: Row[Any]) -> Net:
         carried_in=row.carried_in,
         annual_sales=row.annual_sales,
         payable=bool(row.bank_code and row.account_no),
+        donation=row.donation,
     )
 
 

@@ -41,7 +41,8 @@ _SALES = text(f"""
         (SELECT merchant_no,
                 sum(CASE WHEN credit = {Account.MERCHANT_PAYABLE:d} THEN won ELSE -won END)::bigint AS net
          FROM entry
-         WHERE programme_no = :programme_no AND business_date = :day AND source = {Source.PAYMENT:d}
+         WHERE programme_no = :programme_no AND business_date = :day
+           AND source IN ({Source.PAYMENT:d}, {Source.ACT:d})
            AND (debit = {Account.MERCHANT_PAYABLE:d} OR credit = {Account.MERCHANT_PAYABLE:d})
          GROUP BY merchant_no) e USING (merchant_no)
     WHERE n.net IS DISTINCT FROM e.net ORDER BY merchant_no LIMIT 5

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import batches, correct, data, explain, key, looking, notify, serving, transfer, vault
+from switch.cli import (
+    batches,
+    correct,
+    data,
+    donation,
+    explain,
+    key,
+    looking,
+    notify,
+    serving,
+    transfer,
+    vault,
+)
 from switch.cli.runtime import CONFIG_VARIABLE, DEFAULT_CONFIG, exit_code_of
 
 app = typer.Typer(
@@ -69,6 +81,7 @@ app.command("explain")(explain.explain)
 app.add_typer(data.programme, name="programme")
 app.add_typer(data.imports, name="import")
 app.add_typer(correct.correct, name="correct")
+app.add_typer(donation.donation, name="donation")
 app.add_typer(looking.wallet, name="wallet")
 app.add_typer(looking.payment, name="payment")
 app.add_typer(looking.merchant, name="merchant")
