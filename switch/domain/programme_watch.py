@@ -78,7 +78,7 @@ def _watch(item: Table, taken: list[str]) -> Watch:
         after_s=figures.get("after", 0),
         action=action,
         stop_days=stop_days,
-        quiet_days=item.integer("quiet_days", 0, QUIET_DAYS_MAX, fallback=7),
+        quiet_days=item.integer("quiet_days", 1, QUIET_DAYS_MAX, fallback=7),
     )
 
 

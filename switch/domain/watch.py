@@ -91,8 +91,8 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 class Hit(msgspec.Struct, frozen=True, gc=False):
     """A rule is met. `wallet_id` is 0 for a shop, `merchant_no` 0 for a member.
 
-    The payments that speak for it are those of `of_wallet` at `of_merchant` (0 any) from `first` to `last`
-    (seconds, both included), of `least` to `most` won; of a rule about top-ups, those too.
+    The payments that speak for it are those of `of_wallet` (in `of_bucket`) at `of_merchant` (0 any) from
+    `first` to `last` (seconds, both included), of `least` to `most` won; of a rule about top-ups, those too.
     """
 
     watch: Watch
@@ -103,6 +103,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     first: int
     last: int
     figures: dict[str, int]
+    of_bucket: int = 0
     of_wallet: int = 0
     of_merchant: int = 0
     least: int = 1

@@ -50,6 +50,7 @@ class Repeats:
             first=best[0][0],
             last=best[-1][0],
             figures={"count": len(best), "won": sum(amounts), "seconds": best[-1][0] - best[0][0]},
+            of_bucket=seen.bucket,
             of_wallet=seen.wallet_id,
             of_merchant=seen.merchant_no,
             least=min(amounts),

@@ -44,6 +44,7 @@ class Share:
                         "share_ppm": won * PPM // total,
                         "merchant_no": seen.merchant_no,
                     },
+                    of_bucket=seen.bucket,
                     of_wallet=seen.wallet_id,
                     of_merchant=seen.merchant_no,
                 )

@@ -49,6 +49,7 @@ class AfterTopup:
             first=first * DAY_S,
             last=last * DAY_S + DAY_S - 1,
             figures={"won": won, "count": count},
+            of_bucket=seen.bucket,
             of_wallet=seen.wallet_id,
             with_topups=True,
         )

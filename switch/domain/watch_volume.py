@@ -55,6 +55,7 @@ class Volume:
             first=first * self._unit,
             last=last * self._unit + self._unit - 1,
             figures={"won": won, "count": count},
+            of_bucket=seen.bucket if self._member else 0,
             of_wallet=seen.wallet_id if self._member else 0,
             of_merchant=0 if self._member else seen.merchant_no,
         )

@@ -63,13 +63,13 @@ def lift(connection: Connection, programme_no: int, flag_no: int, now: datetime)
 
 def put_in_force(connection: Connection, wallets: set[tuple[int, int]], *, shops: bool) -> None:
     """Write what the stops of these wallets come to into their rows; tell the lanes of stopped shops."""
+    if shops:
+        lock_administration(connection)
+        bump_epoch(connection)
     if wallets:
         lock_wallets(connection, wallets)
         connection.execute(_MARK_WALLETS, {"wallets": [wallet for _, wallet in wallets],
                                            "buckets": [bucket for bucket, _ in wallets]})  # fmt: skip
-    if shops:
-        lock_administration(connection)
-        bump_epoch(connection)
 
 
 _MARK_WALLETS = text("""
