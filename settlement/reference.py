@@ -10,7 +10,10 @@ from settlement.errors import ConfigurationError, UsageError
 from switch.domain.calendar import SEOUL, business_date
 from switch.domain.programme import Policy, Programme
 from switch.domain.programme_file import from_canonical
+from switch.domain.request import Terms
+from switch.domain.rerate import rating_terms
 from switch.store import schema
+from switch.store.schema_programme import budget, campaign
 
 _NO_GROUPS: frozenset[str] = frozenset()
 
@@ -34,6 +37,7 @@ class Facts:
         )
         self.funder_no: dict[str, int] = {name: number for name, number in funders}  # noqa: C416 (rows)
         self.funder_id = {number: name for name, number in self.funder_no.items()}
+        self.terms = _terms(connection, programme_no, self)
         self._groups = _groups(connection, programme_no)
         self._groups_on: dict[tuple[int, date], frozenset[str]] = {}
 
@@ -79,6 +83,25 @@ def _policies(connection: Connection, programme_no: int) -> dict[int, Policy]:
         )
     )
     return {number: msgspec.json.decode(document, type=Policy) for number, document in rows}
+
+
+def _terms(connection: Connection, programme_no: int, facts: Facts) -> dict[int, Terms]:
+    """What rating asks of each version, by its number: budgets and campaigns are the programme's."""
+    own = budget.c.programme_no == programme_no
+    budget_no = {
+        (row.code, facts.funder_id.get(row.funder_no, "")): row.budget_no
+        for row in connection.execute(select(budget).where(own))
+    }
+    by_code = {one.code: one for one in facts.programme.campaigns}
+    windows = {
+        row.code: (row.campaign_no, by_code[row.code])
+        for row in connection.execute(select(campaign).where(campaign.c.programme_no == programme_no))
+        if row.code in by_code
+    }
+    return {
+        number: rating_terms(policy, number, facts.funder_no, budget_no, windows)
+        for number, policy in facts.policies.items()
+    }
 
 
 def _groups(connection: Connection, programme_no: int) -> dict[int, list[tuple[str, date, date | None]]]:

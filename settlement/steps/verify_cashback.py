@@ -1,8 +1,9 @@
 """The recomputation: every won of cashback of a date, again, from the journal and the rules alone.
 
 Three records must tell the same for each payment: what the rules give (the policy version it was judged by,
-its basis, the usage before it, the merchant's groups on its day), the amount the member was told, and the
-entries per funder. On top, the usage before it must be the sum of what the wallet did before.
+its basis, the usage before it, the merchant's groups on its day; less what it says that a budget did not
+have), the amount the member was told, and the entries per funder and budget. On top, the usage before it must
+be the sum of what the wallet did before.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +13,22 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row, text
 
+from settlement.domain.recompute import (
+    Rated,
+    UntraceableError,
+    Won,
+    granted_again,
+    purchase,
+    taken_back,
+)
 from settlement.domain.run import Step
 from settlement.errors import ControlMismatchError
 from settlement.steps.frame import Frame
-from switch.domain.calendar import date_of_day
-from switch.domain.cashback import rate
+from switch.domain.calendar import date_of_day, day_of_date
+from switch.domain.decision import NO_DETAIL, Detail, decode_detail
 from switch.domain.payment import Kind, Outcome
+from switch.domain.request import Terms
+from switch.domain.wallet import Holder
 from switch.ledger.chart import Account
 from switch.ledger.journal import Source
 from switch.store.dayhash import LOOKAHEAD_DAYS, payment_window
@@ -30,16 +41,18 @@ _MOVING = f"kind IN ({Kind.PURCHASE:d}, {Kind.REFUND:d}, {Kind.REVERSAL:d}, {Kin
 
 _RETURNS = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
 
+_PAYMENT = f"""p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.local_time, p.terminal_id, p.stan,
+           p.merchant_no, p.policy_no, p.channel, p.amount, p.basis, p.usage_before, p.original_seq, p.detail,
+           w.holder = {Holder.COMPANY:d} AS company"""
 _RATED = text(f"""
-    SELECT p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.terminal_id, p.stan, p.merchant_no,
-           p.policy_no, p.channel, p.basis, p.usage_before, p.cashback, p.original_seq, p.outcome,
-           CASE WHEN p.kind <> {Kind.PURCHASE:d} THEN p.detail END AS detail, e.bucket AS e_bucket,
-           e.wallet_id AS e_wallet_id, e.seq AS e_seq, e.funders, e.wons
+    SELECT {_PAYMENT}, p.cashback, e.bucket AS e_bucket, e.wallet_id AS e_wallet_id, e.seq AS e_seq,
+           e.funders, e.budgets, e.wons
     FROM (SELECT * FROM payment
           WHERE programme_no = :programme_no AND business_date = :day
             AND local_day BETWEEN :first AND :last AND {_POSTED} AND {_MOVING}) p
+    LEFT JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
     FULL JOIN (
-        SELECT bucket, wallet_id, seq, array_agg(funder_no) AS funders,
+        SELECT bucket, wallet_id, seq, array_agg(funder_no) AS funders, array_agg(budget_no) AS budgets,
                array_agg(CASE WHEN debit = {Account.FUNDER_DUE:d} THEN won ELSE -won END) AS wons
         FROM entry
         WHERE programme_no = :programme_no AND business_date = :day AND source = {Source.PAYMENT:d}
@@ -55,12 +68,12 @@ _UNPOSTED = text(f"""
       AND cashback <> 0 AND NOT ({_POSTED} AND {_MOVING}) LIMIT :most
 """)  # noqa: S608
 _ORIGINALS = text(f"""
-    SELECT p.bucket, p.wallet_id, p.seq, p.local_day, p.kind, p.merchant_no, p.channel, p.basis,
-           p.usage_before, p.policy_no, p.original_seq, p.detail
+    SELECT {_PAYMENT}
     FROM unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[]), CAST(:seqs AS integer[]),
-                CAST(:days AS date[])) AS w(bucket, wallet_id, seq, local_day)
-    JOIN payment p ON p.bucket = w.bucket AND p.wallet_id = w.wallet_id AND p.seq = w.seq
-                  AND p.local_day = w.local_day
+                CAST(:days AS date[])) AS k(bucket, wallet_id, seq, local_day)
+    JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq = k.seq
+                  AND p.local_day = k.local_day
+    JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
     WHERE p.local_day BETWEEN :first AND :last AND p.{_POSTED}
 """)  # noqa: S608
 # Sums of the months before this date come from one hashed pass; the window runs over this date only.
@@ -98,19 +111,8 @@ _MONTHS = text(f"""
 """)  # noqa: S608
 
 
-class _Original(msgspec.Struct):
-    day: int
-    seq: int
-
-
-class _Detail(msgspec.Struct):
-    """What a return's explanation must say to be recomputed; the rest of it is for people."""
-
-    original: _Original | None = None
-    basis_left: tuple[int, int] | None = None
-
-
-_DETAIL = msgspec.json.Decoder(_Detail)
+_Behind = tuple[Row[Any], Row[Any] | None]
+"""The purchase behind a return; the refund or void that was undone, where the return is its reversal."""
 
 
 def verify(frame: Frame) -> int:
@@ -152,16 +154,17 @@ def _chunks(frame: Frame) -> Iterator[Sequence[Row[Any]]]:
 def _check(frame: Frame, rows: Sequence[Row[Any]]) -> Iterator[str]:
     roots = _roots(frame, [row for row in rows if row.kind in _RETURNS])
     for row in rows:
-        booked = dict(zip(row.funders, row.wons, strict=True)) if row.funders else {}
         if row.kind is None:
             yield f"wallet {row.e_wallet_id} posting {row.e_seq}: entries of cashback without a payment"
             continue
-        if len(booked) != len(row.funders or ()):
-            yield f"{_name(row)}: a funder appears twice in its entries"
+        keys = list(zip(row.funders, row.budgets, strict=True)) if row.funders else []
+        booked: Won = dict(zip(keys, row.wons, strict=True)) if keys else {}
+        if len(booked) != len(keys):
+            yield f"{_name(row)}: a funder's budget appears twice in its entries"
             continue
         try:
             due = _due(frame, row, roots)
-        except _UntraceableError as error:
+        except UntraceableError as error:
             yield f"{_name(row)}: {error}"
             continue
         total = sum(due.values())
@@ -171,76 +174,73 @@ def _check(frame: Frame, rows: Sequence[Row[Any]]) -> Iterator[str]:
             yield f"{_name(row)}: entries by funder {_won_by(frame, booked)}, due {_won_by(frame, due)}"
 
 
-class _UntraceableError(ValueError):
-    """A return whose original or explanation does not fit it."""
-
-
-def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], Row[Any]]) -> dict[int, int]:
-    """Won by funder number that the rules give; negative for a return."""
+def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], _Behind]) -> Won:
+    """Won by funder and budget that the rules give; negative for a return."""
     if row.kind == Kind.PURCHASE:
-        return _rated(frame, row, row.merchant_no, row.local_day, row.channel, row.basis)
+        return purchase(_rated(frame, row), _terms(frame, row))
     if not row.basis:
         return {}
-    root = roots.get((row.bucket, row.wallet_id, row.seq))
+    root, undone = roots.get((row.bucket, row.wallet_id, row.seq), (None, None))
     detail = _detail(row)
     if root is None or detail.basis_left is None:
-        raise _UntraceableError("its original purchase is not to be found")
+        raise UntraceableError("its original purchase is not to be found")
     before, after = detail.basis_left
     fits = after - before == row.basis and min(before, after) >= 0 and max(before, after) <= root.basis
     if not fits or (row.usage_before, row.policy_no) != (root.usage_before, root.policy_no):
-        raise _UntraceableError(
-            f"its basis {row.basis:,} ({before:,} to {after:,}) does not fit its original"
-        )
-    kept = _rated(frame, root, root.merchant_no, root.local_day, root.channel, after)
-    was = _rated(frame, root, root.merchant_no, root.local_day, root.channel, before)
-    change = {number: kept.get(number, 0) - was.get(number, 0) for number in {*kept, *was}}
-    return {number: won for number, won in change.items() if won}
+        raise UntraceableError(f"its basis {row.basis:,} ({before:,} to {after:,}) does not fit its original")
+    if undone is None:
+        return taken_back(_rated(frame, root), _terms(frame, root), detail, before, after)
+    return granted_again(_rated(frame, root), _terms(frame, root), detail, _detail(undone), before, after)
 
 
-def _rated(
-    frame: Frame, row: Row[Any], merchant_no: int, day: date, channel: str, basis: int
-) -> dict[int, int]:
-    policy = frame.facts.policies.get(row.policy_no)
-    if policy is None:
-        raise _UntraceableError(f"its policy {row.policy_no} is not the programme's")
-    rating = rate(
-        policy,
-        basis=basis,
+def _rated(frame: Frame, row: Row[Any]) -> Rated:
+    return Rated(
+        amount=row.amount,
+        basis=row.basis,
         usage_before=row.usage_before,
-        groups=frame.facts.groups_on(merchant_no, day),
-        channel=channel,
+        moment=day_of_date(row.local_day) * 1_000_000 + row.local_time,
+        channel=row.channel,
+        groups=frame.facts.groups_on(row.merchant_no, row.local_day),
+        company=bool(row.company),
+        detail=_detail(row),
     )
-    number = frame.facts.funder_no
-    try:
-        return {number[funder]: won for funder, won in rating.by_funder}
-    except KeyError as error:
-        raise _UntraceableError(f"its funder {error} is not the programme's") from None
 
 
-def _detail(row: Row[Any]) -> _Detail:
+def _terms(frame: Frame, row: Row[Any]) -> Terms:
+    terms = frame.facts.terms.get(row.policy_no)
+    if terms is None:
+        raise UntraceableError(f"its policy {row.policy_no} is not the programme's")
+    return terms
+
+
+def _detail(row: Row[Any]) -> Detail:
     try:
-        return _DETAIL.decode(row.detail)
+        return decode_detail(row.detail.encode())
     except msgspec.DecodeError:
-        return _Detail()  # unreadable is untraceable
+        return NO_DETAIL  # unreadable is untraceable
 
 
-def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], Row[Any]]:
+def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], _Behind]:
     """For each return the purchase behind it; through the refund or void, where one was reversed."""
-    found: dict[tuple[int, int, int], Row[Any]] = {}
-    wanted = [(row, row) for row in returns if row.original_seq]
+    found: dict[tuple[int, int, int], _Behind] = {}
+    wanted: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = [
+        (row, row, None) for row in returns if row.original_seq
+    ]
     for _ in range(2):
         if not wanted:
             break
-        originals = {(o.bucket, o.wallet_id, o.seq): o for o in _originals(frame, [of for _, of in wanted])}
-        onward: list[tuple[Row[Any], Row[Any]]] = []
-        for row, of in wanted:
+        originals = {
+            (o.bucket, o.wallet_id, o.seq): o for o in _originals(frame, [of for _, of, _ in wanted])
+        }
+        onward: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = []
+        for row, of, undone in wanted:
             original = originals.get((of.bucket, of.wallet_id, of.original_seq))
             if original is None:
                 continue
             if original.kind in (Kind.REFUND, Kind.VOID):
-                onward.append((row, original))
+                onward.append((row, original, original))
             elif original.kind == Kind.PURCHASE:
-                found[(row.bucket, row.wallet_id, row.seq)] = original
+                found[(row.bucket, row.wallet_id, row.seq)] = (original, undone)
         wanted = onward
     return found
 
@@ -250,7 +250,8 @@ def _originals(frame: Frame, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
     for row in rows:
         original = _detail(row).original
         if original is not None:
-            keys.append((row.bucket, row.wallet_id, row.original_seq, date_of_day(original.day)))
+            day = date_of_day(original["day"])
+            keys.append((row.bucket, row.wallet_id, row.original_seq, day))
     if not keys:
         return ()
     buckets, wallets, seqs, days = (list(column) for column in zip(*keys, strict=True))
@@ -289,6 +290,9 @@ def _name(row: Row[Any]) -> str:
     return f"payment {key} (wallet {row.wallet_id} posting {row.seq})"
 
 
-def _won_by(frame: Frame, won: dict[int, int]) -> str:
-    shares = (f"{frame.facts.funder_id.get(no, no)} {amount:,}" for no, amount in sorted(won.items()))
+def _won_by(frame: Frame, won: Won) -> str:
+    shares = (
+        f"{frame.facts.funder_id.get(no, no)}{f' (budget {budget})' if budget else ''} {amount:,}"
+        for (no, budget), amount in sorted(won.items())
+    )
     return ", ".join(shares) or "none"

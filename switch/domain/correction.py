@@ -18,6 +18,7 @@ from switch.domain.cashback import NOTHING, Rating, rate
 from switch.domain.decision import Detail
 from switch.domain.granting import Key, due, keep, windows_again
 from switch.domain.request import Terms
+from switch.domain.rerate import as_charged, first_grants, kept_by
 from switch.domain.wallet import LOT_KIND_NAME, Lot, LotKind, Wallet
 
 _FAR = 99_999_999
@@ -40,6 +41,7 @@ class Purchase(msgspec.Struct, gc=False):
     basis: int
     usage_before: int
     company: bool
+    policy_no: int
     detail: Detail
     kinds: Mapping[int, int]
 
@@ -83,17 +85,23 @@ def right_grants(one: Purchase, terms: Terms) -> Grants:
     if one.company and not terms.policy.company_cashback:
         return ()
     whole = _rating(one, terms, one.basis)
-    granted = {(funder, budget): won for funder, budget, won in one.detail.grants}
+    granted = {(funder, budget): won for funder, budget, won in first_grants(one.detail)}
     short = {(funder, budget) for funder, budget, _ in one.detail.missed}
     first: list[tuple[int, int, int]] = []
-    for key, won in due(whole, terms).items():
+    for key, won in as_charged(due(whole, terms), one.detail).items():
         most = min(won, granted.get(key, 0)) if key in short else won
         if most:
             first.append((*key, most))
     if not one.returned:
         return tuple(first)
     rest = _rating(one, terms, basis_left(one, terms.policy.cashback_basis))
-    return keep(tuple(first), whole.total, due(rest, terms))
+    return keep(tuple(first), whole.total, as_charged(due(rest, terms), one.detail))
+
+
+def stands(one: Purchase, terms: Terms) -> Grants:
+    """What a purchase has kept; `terms` are those of the version that judged it."""
+    rest = _rating(one, terms, basis_left(one, terms.policy.cashback_basis)) if one.returned else NOTHING
+    return kept_by(one.detail, one.returned, due(rest, terms))
 
 
 def _rating(one: Purchase, terms: Terms, basis: int) -> Rating:
@@ -110,7 +118,7 @@ def _rating(one: Purchase, terms: Terms, basis: int) -> Rating:
 
 
 def differences(
-    one: Purchase, right: Grants, stands: Mapping[Key, int], waived: Mapping[Key, int]
+    one: Purchase, right: Grants, standing: Mapping[Key, int], waived: Mapping[Key, int]
 ) -> list[Difference]:
     """Where what is due differs from what stands, in the order of funders and budgets.
 
@@ -119,8 +127,8 @@ def differences(
     """
     wanted = {(funder, budget): won for funder, budget, won in right}
     found = []
-    for key in sorted({*wanted, *stands}):
-        won, stood, let_go = wanted.get(key, 0), stands.get(key, 0), waived.get(key, 0)
+    for key in sorted({*wanted, *standing}):
+        won, stood, let_go = wanted.get(key, 0), standing.get(key, 0), waived.get(key, 0)
         if won < stood and let_go < 0:
             won = min(stood, won - let_go)
         elif won > stood and let_go > 0:

@@ -29,6 +29,7 @@ from switch.domain.payment import POSTED, Kind, Outcome
 from switch.domain.programme import expired_to
 from switch.domain.record import balances, decline, note, record, ref
 from switch.domain.request import Request, Stored, Terms
+from switch.domain.rerate import as_charged, kept_by
 from switch.domain.wallet import LOT_KIND_NAME, LotKind, Wallet
 
 
@@ -189,12 +190,10 @@ def _work_out(
             restored.append((lot_no, lot.kind, won))
     kept = left - basis_back
     windows = windows_again(terms, done)
-    before = kept_of(done)
-    after = keep(
-        before,
-        _rating(terms, original, left, windows).total,
-        due(_rating(terms, original, kept, windows), terms),
-    )
+    rated = _rating(terms, original, left, windows)
+    before = kept_by(done, original.returned, due(rated, terms))
+    rest = due(_rating(terms, original, kept, windows), terms)
+    after = keep(before, rated.total, as_charged(rest, done))
     taken = minus(before, after)
     owed = total(taken)
     recovered: list[LotWon] = []

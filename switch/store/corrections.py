@@ -24,7 +24,7 @@ Key = tuple[int, int, int]
 
 _COLUMNS = f"""
     p.bucket, p.wallet_id, p.seq, p.local_day, p.usage_month, p.channel, p.approved, p.returned, p.basis,
-    p.usage_before, w.holder = {Holder.COMPANY:d} AS company, p.detail, p.merchant_no
+    p.usage_before, w.holder = {Holder.COMPANY:d} AS company, p.policy_no, p.detail, p.merchant_no
     FROM payment p JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
 """
 _POSTED_PURCHASE = f"""
@@ -175,7 +175,7 @@ def _found(connection: Connection, rows: Sequence[Row[Any]]) -> list[Found]:
     for row in rows:
         purchase = Purchase(
             *(row.bucket, row.wallet_id, row.seq, day_of_date(row.local_day), row.usage_month, row.channel),
-            *(row.approved, row.returned, row.basis, row.usage_before, row.company),
+            *(row.approved, row.returned, row.basis, row.usage_before, row.company, row.policy_no),
             decode_detail(row.detail.encode()),
             kinds.get((row.bucket, row.wallet_id), {}),
         )

@@ -13,10 +13,11 @@ import msgspec
 from sqlalchemy import Connection, Engine, Row
 
 from switch.domain.calendar import moment_of
-from switch.domain.correction import Difference, differences, right_grants
-from switch.domain.granting import Key, kept_of
+from switch.domain.correction import Difference, differences, right_grants, stands
+from switch.domain.granting import Key
 from switch.domain.merchant import Merchant
 from switch.domain.request import Terms
+from switch.domain.rerate import rating_terms
 from switch.service.admin import NotFoundError, RefusedError
 from switch.service.import_files import Progress, no_progress
 from switch.service.review.names import Names, Version, names_of
@@ -74,31 +75,20 @@ class Work:
 
     def __init__(self, names: Names, version: Version) -> None:
         self.names = names
-        self._terms = Terms(
-            policy=version.policy,
-            policy_no=version.policy_no,
-            merchant=_NOWHERE,
-            groups=frozenset(),
-            refused={},
-            funder_no=names.funder_no,
-            merchant_open=True,
-            budget_no=names.budget_no,
-            windows_by_code=names.windows,
-        )
+        self._terms = {number: self._of_version(one) for number, one in names.versions.items()}
+        self._right = self._terms[version.policy_no]
+
+    def _of_version(self, one: Version) -> Terms:
+        names = self.names
+        return rating_terms(one.policy, one.policy_no, names.funder_no, names.budget_no, names.windows)
 
     def of(self, found: Found) -> list[Difference]:
         """The differences of one purchase as it stands now."""
         one = found.purchase
-        stands: dict[Key, int] = dict(found.booked)
-        for funder, budget, won in kept_of(one.detail):
-            stands[funder, budget] = stands.get((funder, budget), 0) + won
-        return differences(one, right_grants(one, self._terms), stands, found.waived)
-
-
-# What is due is worked out from what stands with the payment: no merchant is asked.
-_NOWHERE = Merchant(
-    merchant_no=0, merchant_id="", programme_id="", name="", category="", region="", head_region=""
-)
+        standing: dict[Key, int] = dict(found.booked)
+        for funder, budget, won in stands(one, self._terms[one.policy_no]):
+            standing[funder, budget] = standing.get((funder, budget), 0) + won
+        return differences(one, right_grants(one, self._right), standing, found.waived)
 
 
 def propose(

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Engine, text
 
 from switch.domain.calendar import SEOUL, day_of_date
-from switch.domain.cashback import difference, rate
+from switch.domain.cashback import Rating, rate
 from switch.domain.payment import Kind, Outcome, bucket_of
 from switch.domain.programme import Bonus, FeeClass, Funder, Policy, Programme, Tier
 from switch.domain.programme_file import canonical_json
