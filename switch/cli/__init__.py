@@ -20,6 +20,7 @@ from switch.cli import (
     serving,
     transfer,
     vault,
+    watch,
 )
 from switch.cli.runtime import CONFIG_VARIABLE, DEFAULT_CONFIG, exit_code_of
 
@@ -91,6 +92,7 @@ app.add_typer(notify.estate, name="estate")
 app.add_typer(key.key, name="key")
 app.add_typer(vault.vault, name="vault")
 app.add_typer(serving.clock, name="clock")
+app.add_typer(watch.watch, name="watch")
 
 
 def run(arguments: Sequence[str]) -> int:
