@@ -29,10 +29,20 @@ class Paid(NamedTuple):
     passed_over: tuple[tuple[int, int], ...] = ()
 
 
-def choose(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held, *, coupons: bool = True) -> Paid:
+def choose(
+    wallet: Wallet,
+    terms: Terms,
+    day: int,
+    amount: int,
+    held: Held,
+    *,
+    coupons: bool = True,
+    without: tuple[int, ...] = (),
+) -> Paid:
     """Which lots would pay `amount` won here on `day` (yyyymmdd); what holds keep of them is left alone.
 
     Without `coupons` none is used: money is only held, or the payment is not the first word on its amount.
+    Coupons whose lots are in `without` stay whole.
     """
     spent: list[LotWon] = []
     passed: dict[tuple[int, int], None] = {}
@@ -45,7 +55,8 @@ def choose(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held, *, c
             continue
         if kind == _COUPON:
             if coupons:
-                missing -= _use_coupon(lots, terms, amount, missing, spent, passed)
+                whole = [lot for lot in lots if usable(lot) and lot.lot_no not in without]
+                missing -= _use_coupon(whole, terms, amount, missing, spent, passed)
             continue
         if terms.refused.get(name):
             if kind == _GRANT:
@@ -69,24 +80,26 @@ def part(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held, paid: 
     """What a partial approval pays where `paid` does not suffice for `amount`.
 
     All that may be spent here, and a coupon's discount on what is approved in the end: the most that money
-    and discount cover together. If that lies below the coupon's minimum spend, the coupon stays whole.
+    and discount cover together. A coupon whose minimum spend lies above that stays whole, and the next one
+    is tried.
     """
-    used = [(lot_no, won) for lot_no, kind, won in paid.spent if kind == _COUPON]
-    if not used:
-        return paid
-    lot_no, discount = used[0]
-    lot = wallet.lots[lot_no]
-    campaign = terms.campaigns[lot.campaign_no]
-    money = amount - paid.missing - discount
-    most = money + min(campaign.won, lot.balance)
-    if 0 < campaign.rate_ppm < PPM:
-        most = min(most, money * PPM // (PPM - campaign.rate_ppm))
-    if most < campaign.min_spend or not campaign.discount(most):
-        again = choose(wallet, terms, day, money, held, coupons=False)
-        most, short = money, max(campaign.min_spend - money, 0)
-        return Paid(again.spent, amount - most, (*paid.passed_over, (lot.campaign_no, short)))
-    again = choose(wallet, terms, day, most, held)
-    return Paid(again.spent, amount - most + again.missing, again.passed_over)
+    passed = paid.passed_over
+    unused: tuple[int, ...] = ()
+    while used := [(lot_no, won) for lot_no, kind, won in paid.spent if kind == _COUPON]:
+        lot_no, discount = used[0]
+        lot = wallet.lots[lot_no]
+        campaign = terms.campaigns[lot.campaign_no]
+        money = amount - paid.missing - discount
+        most = money + min(campaign.won, lot.balance)
+        if 0 < campaign.rate_ppm < PPM:
+            most = min(most, money * PPM // (PPM - campaign.rate_ppm))
+        if campaign.discount(most):
+            again = choose(wallet, terms, day, most, held, without=unused)
+            return Paid(again.spent, amount - most + again.missing, passed)
+        passed = (*passed, (lot.campaign_no, max(campaign.min_spend - most, 0)))
+        unused = (*unused, lot_no)
+        paid = choose(wallet, terms, day, amount, held, without=unused)
+    return Paid(paid.spent, paid.missing, passed)
 
 
 def lots_by_kind(wallet: Wallet, day: int) -> dict[int, list[Lot]]:
@@ -133,8 +146,6 @@ def _use_coupon(
     """Spend one coupon, if one holds here; returns its won."""
     refused = terms.refused.get("coupon")
     for lot in in_order(lots):
-        if not usable(lot):
-            continue
         campaign = terms.campaigns.get(lot.campaign_no)
         if refused or campaign is None or lot.campaign_no in terms.barred:
             passed[lot.campaign_no, 0] = None
