@@ -364,3 +364,5 @@ def _count(batch: Batch) -> None:
     for decision in batch.decisions:
         if decision.stored.reason == _EXCEPTION:
             metrics.EXCEPTIONS.inc()
+        if decision.missed and decision.stored.cashback >= 0 and not decision.issued:
+            metrics.CASHBACK_MISSED.inc(by=sum([won for _, _, won in decision.missed]))

@@ -34,6 +34,9 @@ GIVEN_UP = Counter(
 REPEATS = Counter("dure_repeats_total", "Repeats answered from the stored result")
 DIFFERING_REPEATS = Counter("dure_repeats_differing_total", "Same key with other contents: look into it")
 TERMINAL_BATCHES = Counter("dure_terminal_batches_total", "Closes of terminals' batches answered", ["state"])
+CASHBACK_MISSED = Counter(
+    "dure_cashback_missed_won_total", "Won of cashback that were due and that no budget had any more"
+)
 EXCEPTIONS = Counter("dure_exceptions_total", "Acknowledged, but an operator must look at it")
 
 HSM_SECONDS = Histogram("dure_hsm_seconds", "HSM commands", _FINE, "command")

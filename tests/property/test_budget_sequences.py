@@ -1,7 +1,7 @@
 """Random rules, budgets and days: what funders gave is in every instant at most what they set, and adds up.
 
-The days are those of tests/unit/decide/sequences (payments, refunds, reversals, repeats, late ones, nights, the
-end of a month and a new policy with it); rules and budgets are drawn here.
+The days are those of tests/unit/decide/sequences (payments, refunds, reversals, repeats, late ones, nights,
+the end of a month and a new policy with it); rules and budgets are drawn here.
 """
 
 import random
@@ -151,7 +151,7 @@ class Watcher:
                 assert wallet.usage_of(month).basis == counted[number, month]
 
     def purchases(self) -> tuple[int, int]:
-        """Each purchase keeps what its remainder rates, or what of it was granted where a budget had no more."""
+        """Each purchase keeps what its remainder rates, or what was granted of it where a budget ended."""
         whole = cut = 0
         reference = self.books.reference
         for stored in self.books.stored.values():
