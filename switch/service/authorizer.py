@@ -17,7 +17,7 @@ import structlog
 
 from switch.domain.budget import PoolKey
 from switch.domain.calendar import business_date, date_of_day, day_of_date
-from switch.domain.payment import BUCKETS
+from switch.domain.payment import BUCKETS, Kind
 from switch.domain.reasons import REASONS
 from switch.domain.request import Request
 from switch.service import metrics
@@ -364,5 +364,5 @@ def _count(batch: Batch) -> None:
     for decision in batch.decisions:
         if decision.stored.reason == _EXCEPTION:
             metrics.EXCEPTIONS.inc()
-        if decision.missed and decision.stored.cashback >= 0 and not decision.issued:
+        if decision.missed and decision.stored.key.kind == Kind.PURCHASE:
             metrics.CASHBACK_MISSED.inc(by=sum([won for _, _, won in decision.missed]))
