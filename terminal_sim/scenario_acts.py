@@ -33,6 +33,7 @@ class Operator:
                 "code": self.names.case(code),
                 "kind": case.kind,
                 "title": code,
+                "text": code,
                 "target": case.target,
                 "deadline": case.deadline.isoformat(),
                 "merchant": self.names.merchant(case.merchant),

@@ -1,4 +1,4 @@
-"""The demonstration: a small town pays for a day, the night settles, the bank gets a file.
+"""The demonstration: a small town pays on a month's last day, the night settles, the bank gets a file.
 
 Everything is real but the people and the clock: HSM simulator and switch as processes, TCP, a database with
 durable commits, the operators' commands.
@@ -13,9 +13,9 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -23,13 +23,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from terminal_sim.card import PVKI
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
-from terminal_sim.processes import FolderError, ProgramError
+from terminal_sim.processes import FolderError
 from terminal_sim.sandbox import ThrowAway, start_hsm
-from terminal_sim.scenario_books import find_file
 from terminal_sim.scenario_stage import (
     CARD_COLUMNS,
     FUNDING_COLUMNS,
     MEMBER_COLUMNS,
+    MEMBER_FACTS,
     MERCHANT_COLUMNS,
     OPENED,
     PROGRAMME_FOLDER,
@@ -37,24 +37,17 @@ from terminal_sim.scenario_stage import (
     write_csv,
 )
 from terminal_sim.terminal import KOREA
+from terminal_sim.town_city import SCHOLAR_TAG, give_out, sized, sizes_of
+from terminal_sim.town_night import BUSINESS_DATE, summarise
 from terminal_sim.town_plan import EXPIRY, PROGRAMME, REGION, TownPlan, make_plan
-from terminal_sim.town_play import KEY_SEED, Message, TownPlayer
-from terminal_sim.town_summary import (
-    Summary,
-    SwitchPayment,
-    count_journals,
-    disagreements,
-    show,
-    terminal_disagreements,
-)
+from terminal_sim.town_play import KEY_SEED, TownPlayer
+from terminal_sim.town_summary import show
 
-BUSINESS_DATE: Final = date(2026, 11, 18)  # a Wednesday with two bank days after it
 POINTS_FUNDER: Final = "city"
 SETTLES_AFTER: Final = timedelta(days=1, minutes=30)
 RUNNING_FILE: Final = "running.json"
 SUMMARY_FILE: Final = "summary.json"
 _OURS: Final = ("switch.toml", SUMMARY_FILE, RUNNING_FILE)
-EXIT_EXCEPTIONS: Final = 3
 
 
 async def play_demo(directory: Path, *, seed: int, payments: int, keep: bool, console: Console) -> bool:
@@ -79,9 +72,7 @@ async def play_demo(directory: Path, *, seed: int, payments: int, keep: bool, co
             day = await player.play(advance)
         with teller.stage("the night"):
             await installation.set_clock(midnight + SETTLES_AFTER)
-            known = await _payments(installation)
-            preview, settled, proof = await _night(installation)
-        summary = _summary(plan, day, known, preview, settled, proof, directory / "outbox")
+            summary = await summarise(installation, plan, day)
         summary.seconds = teller.seconds
         text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
         (directory / SUMMARY_FILE).write_bytes(text + b"\n")
@@ -163,16 +154,19 @@ async def _prepare(installation: ThrowAway, plan: TownPlan) -> None:
     programme = PROGRAMME_FOLDER / f"{PROGRAMME}.toml"
     if not programme.is_file():
         programme = Path(__file__).parent.parent / programme
-    (await installation.switch("programme", "apply", str(programme))).check()
-    installation.pays_for(PROGRAMME)
     files = installation.directory / "files"
     files.mkdir(exist_ok=True)
+    rules = files / f"{PROGRAMME}.toml"
+    rules.write_text(sized(programme.read_text("utf-8"), sizes_of(plan)), "utf-8")
+    (await installation.switch("programme", "apply", str(rules))).check()
+    installation.pays_for(PROGRAMME)
     await asyncio.to_thread(_write_files, files, plan, installation)
     await asyncio.gather(
         _import(installation, files, "members", "cards", "funding"),
         _import(installation, files, "merchants", "terminals"),
     )
     (files / "cards.csv").unlink()  # as an operator should: it held card numbers
+    await give_out(installation, plan, files)
 
 
 async def _import(installation: ThrowAway, files: Path, *kinds: str) -> None:
@@ -183,8 +177,11 @@ async def _import(installation: ThrowAway, files: Path, *kinds: str) -> None:
 def _write_files(files: Path, plan: TownPlan, installation: ThrowAway) -> None:
     write_csv(
         files / "members.csv",
-        MEMBER_COLUMNS,
-        ((m.member_id, PROGRAMME, "yes" if m.points_on else "no") for m in plan.members),
+        (*MEMBER_COLUMNS, *MEMBER_FACTS),
+        (
+            (m.member_id, PROGRAMME, "yes" if m.points_on else "no", "person", SCHOLAR_TAG * m.scholar)
+            for m in plan.members
+        ),
     )
     write_csv(
         files / "cards.csv",
@@ -234,93 +231,6 @@ def _write_files(files: Path, plan: TownPlan, installation: ThrowAway) -> None:
             )
             for t, key in keys
         ),
-    )
-
-
-# The night
-
-
-async def _payments(installation: ThrowAway) -> list[SwitchPayment]:
-    """What the switch has of the day, from all terminals."""
-    day = ("--date", BUSINESS_DATE.isoformat(), "--all", "--json")
-    told = (await installation.switch("payment", "list", *day)).check()
-    try:
-        return await asyncio.to_thread(msgspec.json.decode, told.output, type=list[SwitchPayment])
-    except msgspec.DecodeError as error:
-        raise ProgramError(f"{told.command}: printed something else than payments ({error})") from None
-
-
-async def _night(installation: ThrowAway) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Preview, settlement and proof, as reported. Raises ProgramError when one of them does not report."""
-    arguments = ("--date", BUSINESS_DATE.isoformat(), "--programme", PROGRAMME, "--json")
-    preview = await installation.settlement("run", *arguments, "--dry-run")
-    settled = await installation.settlement("run", *arguments)
-    proof = await installation.switch("proof", "--json")
-    reports: list[dict[str, Any]] = []
-    for finished in (preview, settled):
-        if finished.code not in (0, EXIT_EXCEPTIONS):
-            finished.check()
-        reports.append(finished.json()["programmes"][0])
-    told = proof.json() if proof.output.strip() else {}
-    return reports[0], reports[1], {"holds": proof.code == 0, "report": told}
-
-
-def _summary(
-    plan: TownPlan,
-    day: list[Message],
-    payments: list[SwitchPayment],
-    preview: dict[str, Any],
-    settled: dict[str, Any],
-    proof: dict[str, Any],
-    outbox: Path,
-) -> Summary:
-    journals = count_journals(plan, day)
-    credit, pay = settled["credit"] or {}, settled["pay"] or {}
-    problems = disagreements(journals, preview["preview"], credit.get("cashback", []))
-    problems += terminal_disagreements(day, payments)
-    problems += [f"settlement: {line}" for line in settled["exceptions"]]
-    if settled["problem"]:
-        problems.append(f"settlement: {settled['problem']}")
-    if not proof["holds"]:
-        problems.append("the proof fails: see dure-switch proof")
-    closed = {message.terminal_no for message in day if message.reply and message.reply.in_balance}
-    if len(closed) != len(plan.terminals):
-        problems.append(f"{len(plan.terminals) - len(closed)} terminals closed no batch in balance")
-    unanswered = sum(message.reply is None or message.reply.mac_ok is False for message in day)
-    if unanswered:
-        problems.append(f"{unanswered} messages without a right answer")
-    files = (settled["emit"] or {}).get("files", [])
-    return Summary(
-        programme=PROGRAMME,
-        business_date=BUSINESS_DATE.isoformat(),
-        seed=plan.seed,
-        members=len(plan.members),
-        merchants=len(plan.merchants),
-        terminals=len(plan.terminals),
-        messages=len(day),
-        answers=journals.answers,
-        entries=journals.entries,
-        won_sold=journals.sold,
-        won_returned=journals.returned,
-        won_topped_up=journals.topped_up,
-        won_sold_at_market=journals.market_sold,
-        cashback=credit.get("cashback", []),
-        cashback_told=journals.cashback_told,
-        cashback_credited=credit.get("credited", 0),
-        fees=pay.get("fees", 0),
-        payouts=pay.get("by_date", []),
-        bank_files=[
-            {
-                "path": str(find_file(outbox, file["name"])),
-                "sha256": file["sha256"],
-                "payouts": file["payouts"],
-                "won": file["won"],
-            }
-            for file in files
-        ],
-        proof=proof,
-        problems=problems,
-        seconds={},
     )
 
 

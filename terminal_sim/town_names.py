@@ -6,6 +6,8 @@ import msgspec
 
 MARKET_NAME: Final = "두레시장"
 MARKET_GROUP: Final = "traditional_market"
+DONATION_GROUP: Final = "donation"
+CHARITY_NAME: Final = "두레나눔회"
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +30,8 @@ ACADEMY: Final = Trade("academy", 148_000, 1)
 SALON: Final = Trade("hairdresser", 26_500, 3)
 CLINIC: Final = Trade("clinic", 17_300, 5)
 LAUNDRY: Final = Trade("laundry", 13_900, 3)
+CONVENIENCE: Final = Trade("convenience", 7_200, 5, pin=False)
+CHARITY: Final = Trade("charity", 0, 0, pin=False)  # nobody buys there
 STATIONER: Final = Trade("stationery", 8_700, 3)
 
 SHOPS: Final[tuple[tuple[str, Trade], ...]] = (
@@ -71,6 +75,8 @@ SHOPS: Final[tuple[tuple[str, Trade], ...]] = (
     ("뽀송 빨래방", LAUNDRY),
     ("알록달록 문구", STATIONER),
     ("몽당연필 문방구", STATIONER),
+    ("밤샘 편의점", CONVENIENCE),
+    ("별빛 편의점", CONVENIENCE),
 )
 
 STALLS: Final = (

@@ -1,4 +1,4 @@
-"""The plan of a town's payment day, from a seed alone: who is there, and what happens in which minute.
+"""The plan of a month's last day in a town, from a seed alone: who is there, what happens in which minute.
 
 Pure: the same seed and size always give the same plan. What is planned is what people do; what comes of it
 (not enough money, a blocked card) the switch decides.
@@ -14,6 +14,10 @@ from switch.wire.redact import luhn_valid
 from terminal_sim.town_names import (
     BANK_CODES,
     BARRED,
+    CHARITY,
+    CHARITY_NAME,
+    CONVENIENCE,
+    DONATION_GROUP,
     MARKET_GROUP,
     MARKET_SHOPS,
     SHOPS,
@@ -38,7 +42,8 @@ SPREAD: Final = (32, 45, 57, 68, 78, 88, 98, 110, 124, 142, 168, 210, 300, 460)
 
 # Out of a thousand things that people do.
 PER_MILLE: Final = {
-    "purchase": 868,
+    "purchase": 856,
+    "gift": 12,
     "barred": 24,
     "wrong_pin": 22,
     "repeat": 14,
@@ -55,6 +60,11 @@ PER_MILLE: Final = {
 ENTRIES: Final = (*("contactless",) * 4, *("chip",) * 3, *("stripe",) * 2, "keyed")
 CORRECTED_MINUTES_MAX: Final = 45
 LAST_MINUTE: Final = 23 * 60 + 30
+MIDNIGHT: Final = 24 * 60
+# Out of a hundred members: who has a coupon of the month's sale, a grant, a scholarship.
+COUPON_PERCENT, GRANT_PERCENT, SCHOLAR_PERCENT = 30, 15, 2
+GIFTS: Final = (1_000, 2_000, 3_000, 5_000, 10_000)
+NIGHT_OWLS_PERCENT: Final = 3
 
 
 class TownMerchant(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +90,10 @@ class TownTerminal(msgspec.Struct, frozen=True, gc=False):
 
 
 class TownMember(msgspec.Struct, frozen=True, gc=False):
-    """A member with one card. `charged` and `points` are the opening balances in won."""
+    """A member with one card. `charged` and `points` are the opening balances in won.
+
+    `coupon`, `grant`, `scholar`: what the city's campaigns have given him for this month.
+    """
 
     member_id: str
     points_on: bool
@@ -88,18 +101,21 @@ class TownMember(msgspec.Struct, frozen=True, gc=False):
     pin: str
     charged: int
     points: int
+    coupon: bool
+    grant: bool
+    scholar: bool
 
     def __repr__(self) -> str:
         return f"TownMember({self.member_id})"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One thing that happens in a minute of the day (0 to 1439).
+    """One thing that happens in a minute of the day (0 to 1439; from 1440 on it is the next day).
 
-    `kind`: purchase, topup, inquiry, repeat (a purchase whose answer is asked for again), timed_out (a
-    purchase that its terminal reverses at once), reversal_first (the reversal overtakes its purchase),
-    bad_mac, unknown_card; cancel and refund concern the earlier event `of`. `pin`: "", "right" or "wrong".
-    `entry`: how the card is read.
+    `kind`: purchase, gift (to the donation case), topup, inquiry, repeat (a purchase whose answer is asked
+    for again), timed_out (a purchase that its terminal reverses at once), reversal_first (the reversal
+    overtakes its purchase), bad_mac, unknown_card; cancel and refund concern the earlier event `of`. `pin`:
+    "", "right", "wrong"; of a gift "points" if it shall be of points only. `entry`: how the card is read.
     """
 
     minute: int
@@ -115,7 +131,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class TownPlan(msgspec.Struct, frozen=True):
-    """Everything; `events` ascend by minute, then order."""
+    """Everything; `events` ascend by minute, then order.
+
+    `case_target` is what the donation case needs, in won.
+    """
 
     seed: int
     merchants: tuple[TownMerchant, ...]
@@ -123,6 +142,7 @@ class TownPlan(msgspec.Struct, frozen=True):
     members: tuple[TownMember, ...]
     events: tuple[Event, ...]
     unknown_pan: str
+    case_target: int
 
     def __repr__(self) -> str:
         return f"TownPlan(seed {self.seed}, {len(self.events)} events)"
@@ -138,7 +158,9 @@ def make_plan(seed: int, payments: int) -> TownPlan:
     members = _members(rng, max(MEMBERS_MIN, payments // PAYMENTS_PER_MEMBER))
     events = _Day(rng, trades, terminals, members).events(payments)
     unknown = _pan(999_999_999)
-    return TownPlan(seed, merchants, terminals, members, events, unknown)
+    # Less than people would give: the last ones find that nothing more is needed.
+    target = max(sum(event.won for event in events if event.kind == "gift") // 2_000 * 1_000, 1_000)
+    return TownPlan(seed, merchants, terminals, members, events, unknown, target)
 
 
 def _merchants(rng: random.Random) -> tuple[tuple[TownMerchant, ...], list[Trade | None]]:
@@ -168,6 +190,7 @@ def _merchants(rng: random.Random) -> tuple[tuple[TownMerchant, ...], list[Trade
         add(name, trade, trade.category, rng.randrange(60, 1_900) * 1_000_000)
     for name, trade in MARKET_SHOPS:
         add(name, trade, trade.category, rng.randrange(40, 450) * 1_000_000, group=MARKET_GROUP)
+    add(CHARITY_NAME, CHARITY, CHARITY.category, 30_000_000, group=DONATION_GROUP)
     for shop in BARRED:
         add(shop.name, None, shop.category, shop.annual_sales, size=shop.size, channel=shop.channel)
     return tuple(merchants), trades
@@ -197,6 +220,9 @@ def _members(rng: random.Random, count: int) -> tuple[TownMember, ...]:
                 pin=f"{rng.randrange(10_000):04d}",
                 charged=min(charged, 900_000),
                 points=points,
+                coupon=rng.randrange(100) < COUPON_PERCENT,
+                grant=rng.randrange(100) < GRANT_PERCENT,
+                scholar=rng.randrange(100) < SCHOLAR_PERCENT,
             )
         )
     return tuple(members)
@@ -225,7 +251,7 @@ def _entry(order: int, pin: str, channel: str) -> str:
     """How the card of an event is read: with a PIN the chip is in the terminal, online nothing is."""
     if channel == "online":
         return "ecommerce"
-    return "chip" if pin else ENTRIES[order * 7 % len(ENTRIES)]
+    return "chip" if pin in ("right", "wrong") else ENTRIES[order * 7 % len(ENTRIES)]
 
 
 class _Day:
@@ -245,6 +271,8 @@ class _Day:
         self.open: list[tuple[int, int]] = []
         self.weights: list[int] = []
         self.barred: list[int] = []
+        self.charity = 0
+        self.night: list[int] = []
         for index, terminal in enumerate(terminals):
             trade = trades[terminal.merchant]
             if trade is None:
@@ -252,6 +280,10 @@ class _Day:
             else:
                 self.open.append((index, terminal.merchant))
                 self.weights.append(trade.weight)
+            if trade is CHARITY:
+                self.charity = index
+            elif trade is CONVENIENCE:
+                self.night.append(index)
         self.online = {
             i for i in self.barred if BARRED[terminals[i].merchant - len(trades)].channel == "online"
         }
@@ -264,6 +296,7 @@ class _Day:
         ]
         for kind, minute in zip(kinds, minutes, strict=True):
             self._draw(kind, minute)
+        self._midnight(max(payments * NIGHT_OWLS_PERCENT // 1_000, 2))
         return tuple(sorted(self.found, key=lambda event: (event.minute, event.order)))
 
     def _draw(self, kind: str, minute: int) -> None:
@@ -288,6 +321,9 @@ class _Day:
                 for _ in range(wrong):
                     self._add(minute, "purchase", member, terminal, won, "wrong")
                 self._add(minute, "purchase", member, terminal, won, "right")
+            case "gift":
+                only = "points" if self.members[member].points_on and won % 3 == 0 else ""
+                self._add(minute, kind, member, self.charity, self.rng.choice(GIFTS), only)
             case "unknown_card":
                 self._add(minute, "purchase", -1, terminal, won)
             case "cancel" | "refund":
@@ -297,6 +333,13 @@ class _Day:
                 self._add(later, kind, member, terminal, part, of=of)
             case _:
                 self._add(minute, kind, member, terminal, won, pin)
+
+    def _midnight(self, people: int) -> None:
+        """Some buy a minute before midnight, and again when the next month has begun."""
+        for member in sorted(self.rng.sample(range(len(self.members)), people)):
+            terminal = self.rng.choice(self.night)
+            for minute in (MIDNIGHT - 1, MIDNIGHT):
+                self._add(minute, "purchase", member, terminal, _ticket(self.rng, CONVENIENCE))
 
     def _add(
         self,

@@ -1,8 +1,9 @@
 """Plays a town's day against a running switch, minute by minute of simulated time.
 
 In every minute many wallets pay at once, over several connections, but each wallet does one thing after the
-other, and every message is built in the order of the plan before any is sent. So the answers do not depend
-on who was faster: the same plan gives the same books.
+other, and every message is built in the order of the plan before any is sent. Those who want of the same
+scarce money, the market's budget or what the donation case still needs, come one after the other too. So the
+answers do not depend on who was faster: the same plan gives the same books.
 """
 
 import asyncio
@@ -18,15 +19,18 @@ from terminal_sim.card import IssuerKeys, SimCard
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.keys import tmk
 from terminal_sim.processes import ProgramError
-from terminal_sim.terminal import Reply, Terminal, TerminalError
-from terminal_sim.town_plan import EXPIRY, Event, TownPlan
+from terminal_sim.terminal import APPROVED_PARTLY, Reply, Terminal, TerminalError
+from terminal_sim.town_names import DONATION_GROUP
+from terminal_sim.town_plan import EXPIRY, LAST_MINUTE, Event, TownPlan
 
 CONNECTIONS: Final = 4
 KEY_SEED: Final = 1
 WRONG_MAC: Final = "0" * 16
 UNKNOWN_PIN: Final = "0000"
 OPENING_MINUTE: Final = 6 * 60 + 30
-CLOSING_MINUTE: Final = 23 * 60 + 50
+CLOSING_MINUTE: Final = LAST_MINUTE + 5
+CASE: Final = "WARM-WINTER"  # the donation case
+ALL_IN_ONE: Final = -2
 JOURNAL_MAX: Final = 200_000
 REPLY_TIMEOUT_S: Final = 20.0
 
@@ -36,7 +40,9 @@ SetClock = Callable[[datetime], Awaitable[None]]
 class Message(msgspec.Struct):
     """A message of the day and its answer."""
 
-    label: str  # purchase, repeat, reversal, reversal_first, cancel, refund, topup, inquiry, close, detail
+    label: (
+        str  # purchase, repeat, reversal, reversal_first, cancel, refund, gift, topup, inquiry, close, detail
+    )
     terminal_no: int
     terminal: Terminal
     payload: bytes
@@ -44,6 +50,15 @@ class Message(msgspec.Struct):
     original: "Message | None" = None  # of a repeat, reversal, cancel or refund
     reply: Reply | None = None
     entry: str = "keyed"  # how the card of a purchase was read
+    minute: int = 0  # of the business date; from 1440 on the next day's
+
+    @property
+    def approved_won(self) -> int:
+        """What the answer approved: of a partial approval less than was asked."""
+        reply = self.reply
+        if reply is None or not reply.approved:
+            return 0
+        return reply.amount or 0 if reply.code == APPROVED_PARTLY else self.won
 
     def __repr__(self) -> str:
         return f"Message({self.label}, {self.won} won, {self.reply!r})"
@@ -76,8 +91,10 @@ class TownPlayer:
             )
             for t in plan.terminals
         ]
-        for terminal in self.terminals:
+        for terminal, planned in zip(self.terminals, plan.terminals, strict=True):
             terminal.batch_no = 1
+            terminal.takes_partial = plan.merchants[planned.merchant].group == DONATION_GROUP
+        self._scarce = {number for number, t in enumerate(plan.terminals) if plan.merchants[t.merchant].group}
         self._connections: list[TerminalConnection] = []
         self._paid: dict[int, Message] = {}  # purchases by their event, for cancels and refunds
 
@@ -91,12 +108,17 @@ class TownPlayer:
             await self._open()
             minutes = _by_minute(self.plan.events)
             done = 0
+            closed = False
             for minute, events in minutes:
+                if minute > CLOSING_MINUTE and not closed:
+                    await self._evening()
+                    closed = True
                 await self._minute(minute, events)
                 done += len(events)
                 if tell is not None:
                     tell(minute, done)
-            await self._evening()
+            if not closed:
+                await self._evening()
         except (OSError, TimeoutError, ConnectionLostError, ReplyTimeoutError) as error:
             raise ProgramError(
                 f"the switch at {self.host}:{self.port} stopped answering ({error}): see its log"
@@ -127,9 +149,13 @@ class TownPlayer:
     async def _minute(self, minute: int, events: Sequence[Event]) -> None:
         await self.set_clock(self._instant(minute))
         by_wallet: dict[int, list[Message]] = defaultdict(list)
+        together = {event.member for event in events if event.terminal in self._scarce}
         for event in events:
-            by_wallet[event.member] += self._messages(event)
+            chain = ALL_IN_ONE if event.member in together else event.member
+            by_wallet[chain] += self._messages(event)
         for messages in by_wallet.values():
+            for message in messages:
+                message.minute = minute
             self.day += messages
         await asyncio.gather(*(self._one_after_the_other(messages) for messages in by_wallet.values()))
 
@@ -164,6 +190,10 @@ class TownPlayer:
             case "topup":
                 payload = terminal.topup(now, pan, event.won, **self._shown(event, now))
                 return [Message("topup", event.terminal, terminal, payload, event.won)]
+            case "gift":
+                options = self._shown(event, now) | {"gift_from": "P" if event.pin else None}
+                payload = terminal.purchase(now, pan, event.won, case=CASE, **options)
+                return [Message("gift", event.terminal, terminal, payload, event.won)]
             case "inquiry":
                 payload = terminal.inquiry(now, pan, **self._shown(event, now))
                 return [Message("inquiry", event.terminal, terminal, payload, 0)]

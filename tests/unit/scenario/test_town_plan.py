@@ -3,8 +3,8 @@
 import pytest
 
 from switch.wire.redact import luhn_valid
-from terminal_sim.town_names import BARRED, STALLS
-from terminal_sim.town_plan import PAYMENTS_MAX, make_plan
+from terminal_sim.town_names import BARRED, CHARITY_NAME, MARKET_GROUP, STALLS
+from terminal_sim.town_plan import MIDNIGHT, PAYMENTS_MAX, make_plan
 
 PLAN = make_plan(1, 3_000)
 
@@ -23,12 +23,12 @@ def test_the_average_ticket_is_that_of_a_district() -> None:
 def test_lunch_is_the_busiest_hour() -> None:
     hours = [0] * 24
     for event in PLAN.events:
-        hours[event.minute // 60] += 1
+        hours[event.minute // 60 % 24] += 1
     assert hours.index(max(hours)) == 12
 
 
 def test_one_market_and_a_few_barred_shops() -> None:
-    assert sum(bool(merchant.group) for merchant in PLAN.merchants) == len(STALLS) == 15
+    assert sum(merchant.group == MARKET_GROUP for merchant in PLAN.merchants) == len(STALLS) == 15
     assert [merchant.name for merchant in PLAN.merchants[-len(BARRED) :]] == [shop.name for shop in BARRED]
     assert len({merchant.merchant_id for merchant in PLAN.merchants}) == len(PLAN.merchants)
     assert len({terminal.terminal_id for terminal in PLAN.terminals}) == len(PLAN.terminals)
@@ -52,10 +52,29 @@ def test_everything_that_goes_wrong_in_a_day_is_in_it() -> None:
         "topup",
         "inquiry",
         "bad_mac",
+        "gift",
     }
     assert any(event.pin == "wrong" for event in PLAN.events)
     assert any(event.member < 0 for event in PLAN.events)
     assert any(event.channel == "online" for event in PLAN.events)
+
+
+def test_people_give_more_than_the_case_needs_and_only_to_the_charity() -> None:
+    gifts = [event for event in PLAN.events if event.kind == "gift"]
+    assert 0 < PLAN.case_target < sum(event.won for event in gifts)
+    shops = {PLAN.merchants[PLAN.terminals[event.terminal].merchant].name for event in gifts}
+    assert shops == {CHARITY_NAME}
+    others = [event for event in PLAN.events if event.kind == "purchase"]
+    assert CHARITY_NAME not in {
+        PLAN.merchants[PLAN.terminals[event.terminal].merchant].name for event in others
+    }
+
+
+def test_the_same_people_pay_before_and_after_midnight() -> None:
+    before = [event.member for event in PLAN.events if event.minute == MIDNIGHT - 1]
+    after = [event.member for event in PLAN.events if event.minute >= MIDNIGHT]
+    assert sorted(before) == sorted(after)
+    assert len(after) >= 2
 
 
 def test_corrections_come_after_what_they_correct() -> None:

@@ -2,14 +2,14 @@
 
 from terminal_sim.keys import tmk
 from terminal_sim.terminal import Reply, Terminal
-from terminal_sim.town_plan import make_plan
-from terminal_sim.town_play import Message
-from terminal_sim.town_summary import (
+from terminal_sim.town_count import (
     SwitchPayment,
     count_journals,
     disagreements,
     terminal_disagreements,
 )
+from terminal_sim.town_plan import MIDNIGHT, make_plan
+from terminal_sim.town_play import Message
 
 PLAN = make_plan(1, 40)
 TERMINAL = Terminal("T0000001", "M0001", tmk(1, "T0000001"))
@@ -47,6 +47,27 @@ def test_only_money_that_moved_is_counted() -> None:
     assert journals.answers["purchase"] == {"00": 1, "12": 1, "51": 1}
     assert journals.entries == {"keyed": [1, 5_000]}
     assert disagreements(journals, [{"merchant": "M0001", "sales": 5_000, "refunds": 2_000}], CASHBACK) == []
+
+
+def test_what_comes_after_midnight_is_the_next_days() -> None:
+    last, first = (
+        message("purchase", 3_000, "00", cashback=300),
+        message("purchase", 4_000, "00", cashback=200),
+    )
+    last.minute, first.minute = MIDNIGHT - 1, MIDNIGHT
+    journals = count_journals(PLAN, [*day(), last, first])
+    assert (journals.sold, journals.cashback_told) == (8_000, 550)
+    assert journals.midnight == {"before": [1, 3_000, 300], "after": [1, 4_000, 200]}
+    assert journals.answers["purchase"]["00"] == 3
+
+
+def test_of_a_gift_what_was_taken_counts() -> None:
+    whole, part, refused = (message("gift", 5_000, code) for code in ("00", "10", "51"))
+    assert part.reply is not None
+    part.reply.fields[4] = f"{2_000:012d}"
+    journals = count_journals(PLAN, [whole, part, refused])
+    assert (journals.given, journals.sold) == (7_000, 0)
+    assert journals.merchants["M0001"].sales == 7_000
 
 
 def test_a_payment_that_only_one_side_knows_is_found() -> None:
