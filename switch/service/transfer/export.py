@@ -173,7 +173,7 @@ def _file(
     storage: Storage,
 ) -> FileOf:
     columns = [column for column, _ in shape.columns]
-    rows = CopyOut(connection, part.table, columns, shape.key, (part.by_day, day) if day else None)
+    rows = CopyOut(connection, part.table, columns, shape.order, (part.by_day, day) if day else None)
     size, sha256 = write_gzip(folder / f"{name}.csv.gz", rows)
     if storage == "csv":
         return FileOf(f"{name}.csv.gz", rows.rows, size, sha256)

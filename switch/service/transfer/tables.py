@@ -111,7 +111,7 @@ class Shape(msgspec.Struct, frozen=True):
     """A table as the database has it: (column, type) in order, and the columns of its key."""
 
     columns: tuple[tuple[str, str], ...]
-    key: tuple[str, ...]
+    order: tuple[str, ...]
 
 
 _TABLES = """

@@ -34,7 +34,7 @@ def test_a_new_table_that_nobody_listed_stops_an_export(connection: Connection) 
 def test_every_table_has_a_key_to_be_ordered_by_and_no_number_of_the_databases_own(
     connection: Connection,
 ) -> None:
-    assert all(shape.key for shape in shapes(connection).values())
+    assert all(shape.order for shape in shapes(connection).values())
     own = connection.scalars(
         text(
             "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public'"
