@@ -11,7 +11,7 @@ from switch.domain.faults import barred_money, is_restricted, over_limits
 from switch.domain.holds import closed, head, held_of, open_hold
 from switch.domain.matching import base_of, candidates, completion_of
 from switch.domain.money import floor_rate
-from switch.domain.paying import choose
+from switch.domain.paying import another_coupon, choose
 from switch.domain.payment import NEXT, Kind, Outcome
 from switch.domain.reasons import BY_NUMBER, REASONS
 from switch.domain.record import balances, note, ref
@@ -33,6 +33,8 @@ def offline(
         return _settle(request, wallet, terms, business_day, pools, (), request.amount, [*faults, unproven])
     held = held_of(wallet, today)
     paid = choose(wallet, terms, day, request.amount, held)
+    if paid.missing:
+        paid = another_coupon(wallet, terms, day, request.amount, held, paid)
     if paid.missing:
         barred = barred_money(wallet, terms, day, request.amount, held, paid)
         if is_restricted(barred, paid.missing):

@@ -1,9 +1,10 @@
 """Which lots pay for a purchase: the spending order (DOMAIN rule 3), and coupons.
 
-A coupon takes something off the whole payment, so it pays whole or not at all: the one that expires first of
-those that hold here, one a payment. What its use leaves over of it stays in its lot and is spent no more. Of
-every other kind the lot that expires first pays first, then the oldest. A kind, a grant or a coupon that may
-not be spent at this merchant is passed over, and the payment is not moved to it.
+A coupon takes something off the whole payment, so it pays whole or not at all: one a payment, of those that
+hold here the one that expires first, or the next with which the money suffices. What its use leaves over of
+it stays in its lot and is spent no more. Of every other kind the lot that expires first pays first, then the
+oldest. A kind, a grant or a coupon that may not be spent at this merchant is passed over, and the payment is
+not moved to it.
 """
 
 from typing import NamedTuple
@@ -76,8 +77,18 @@ def choose(
     return Paid(tuple(spent), missing, tuple(passed) if passed else ())
 
 
+def another_coupon(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held, paid: Paid) -> Paid:
+    """What pays with the next coupon with which the money suffices, where with the first it does not."""
+    unused: tuple[int, ...] = ()
+    again = paid
+    while again.missing and (used := _coupon_of(again)):
+        unused = (*unused, used[0])
+        again = choose(wallet, terms, day, amount, held, without=unused)
+    return paid if again.missing else again
+
+
 def part(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held, paid: Paid) -> Paid:
-    """What a partial approval pays where `paid` does not suffice for `amount`.
+    """What a partial approval pays where `paid` does not suffice for `amount`, nor with any other coupon.
 
     All that may be spent here, and a coupon's discount on what is approved in the end: the most that money
     and discount cover together. A coupon whose minimum spend lies above that stays whole, and the next one
@@ -85,8 +96,8 @@ def part(wallet: Wallet, terms: Terms, day: int, amount: int, held: Held, paid: 
     """
     passed = paid.passed_over
     unused: tuple[int, ...] = ()
-    while used := [(lot_no, won) for lot_no, kind, won in paid.spent if kind == _COUPON]:
-        lot_no, discount = used[0]
+    while used := _coupon_of(paid):
+        lot_no, discount = used
         lot = wallet.lots[lot_no]
         campaign = terms.campaigns[lot.campaign_no]
         money = amount - paid.missing - discount
@@ -133,6 +144,14 @@ def barred_here(lot: Lot, terms: Terms) -> bool:
 def usable(lot: Lot) -> bool:
     """Whether a lot may pay by itself: a coupon only while it is whole."""
     return lot.kind != _COUPON or lot.balance == lot.granted
+
+
+def _coupon_of(paid: Paid) -> tuple[int, int] | None:
+    """(lot_no, won) of the coupon that pays."""
+    for lot_no, kind, won in paid.spent:
+        if kind == _COUPON:
+            return lot_no, won
+    return None
 
 
 def _use_coupon(

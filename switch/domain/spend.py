@@ -8,7 +8,7 @@ from switch.domain.decision import Decision, Detail, LotWon, OriginalChange, Usa
 from switch.domain.faults import answered, money_faults, over_limits
 from switch.domain.granting import counted, due, earns, grant, windows_of
 from switch.domain.holds import held_of
-from switch.domain.paying import Held, choose, part
+from switch.domain.paying import Held, another_coupon, choose, part
 from switch.domain.payment import Outcome
 from switch.domain.record import balances, decline, record, ref
 from switch.domain.request import Entry, PinCheck, Request, Stored, Terms
@@ -72,6 +72,8 @@ def afford(
     """
     day, amount = request.key.local_day, request.amount
     paid = choose(wallet, terms, day, amount, held, coupons=coupons)
+    if paid.missing and coupons:
+        paid = another_coupon(wallet, terms, day, amount, held, paid)
     short, asked = paid.missing, amount
     if short and request.partial:
         less = part(wallet, terms, day, amount, held, paid)

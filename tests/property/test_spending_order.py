@@ -121,7 +121,7 @@ def test_returns_undo_the_order_spent_won_for_won(
     )
     before = balances(till)
     shop = MARKET if market else PLAIN
-    rule = as_the_rule_says(till.wallet, order, amount, market)
+    rule = with_a_coupon_that_suffices(lots, on, order, amount, market)
     bought = till.send(Kind.PURCHASE, amount, merchant=shop, partial=partial)
     spent = [(lot_no, won) for lot_no, _, won in till.last.spent]
     if sum(won for _, won in rule) == amount:
@@ -176,6 +176,21 @@ def test_returns_undo_the_order_spent_won_for_won(
     assert total(till) + standing + sum(treasury.values()) == sum(before.values())
     if not standing and not treasury:
         assert balances(till) == before
+
+
+def with_a_coupon_that_suffices(
+    lots: tuple[Lot, ...], on: bool, order: tuple[str, ...], amount: int, market: bool
+) -> list[tuple[int, int]]:
+    """What the rule says for the first coupon with which the money suffices, else for the first."""
+    coupons = {lot.lot_no for lot in lots if lot.kind == LotKind.COUPON}
+    first = pile = as_the_rule_says(till_wallet(lots, on), order, amount, market)
+    while sum(won for _, won in pile) < amount:
+        used = [lot_no for lot_no, _ in pile if lot_no in coupons]
+        if not used:
+            return first
+        lots = tuple([lot for lot in lots if lot.lot_no not in used])
+        pile = as_the_rule_says(till_wallet(lots, on), order, amount, market)
+    return pile
 
 
 def till_wallet(lots: tuple[Lot, ...], on: bool) -> Wallet:

@@ -162,6 +162,16 @@ def test_one_coupon_a_payment_the_earliest_expiry_first() -> None:
     assert spent(at) == [(2, 9_000), (1, 31_000)]  # 30 % is 12,000, the coupon's most is 9,000
 
 
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("advice", [False, True])
+def test_the_next_coupon_pays_if_the_money_does_not_suffice_with_the_first(
+    partial: bool, advice: bool
+) -> None:
+    at = till(wallet(charged(1, 10_000), coupon(2, PERCENT, expires=20260615), coupon(3, FIXED)))
+    done = at.send(Kind.PURCHASE, 40_000, partial=partial, advice=advice)
+    assert (why(done), spent(at)) == ("approved", [(3, 30_000), (1, 10_000)])
+
+
 @pytest.mark.parametrize(("amount", "takes_off", "over"), [(39_999, 0, ((FIXED, 1),)), (40_000, 30_000, ())])
 def test_a_coupon_has_a_minimum_spend(amount: int, takes_off: int, over: Any) -> None:
     at = till(wallet(charged(1, 100_000), coupon(2, FIXED)))
