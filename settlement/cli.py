@@ -164,9 +164,9 @@ def run(
 ) -> None:
     """Settle one business date. Safe to repeat and to interrupt.
 
-    Steps: close_day freezes the date; credit_cashback recomputes every won of cashback and credits it;
-    pay_merchants nets sales, refunds and fees and fixes the bank day; emit_files proves the books and leaves
-    pain.001 files in the outbox, each ready when its .done is there.
+    Steps: close_day freezes the date; expire_lots gives back what has expired; credit_cashback recomputes
+    every won of cashback and credits it; pay_merchants nets sales, refunds and fees and fixes the bank day;
+    emit_files proves the books and leaves pain.001 files in the outbox, each ready when its .done is there.
     """
     with _exits():
         settings = load(config)

@@ -22,9 +22,17 @@ from settlement.errors import (
     gravest,
 )
 from settlement.reference import Facts, load_all
-from settlement.report import CreditOutcome, DayOutcome, EmitOutcome, PayOutcome, ProgrammeReport, RunReport
+from settlement.report import (
+    CreditOutcome,
+    DayOutcome,
+    EmitOutcome,
+    ExpireOutcome,
+    PayOutcome,
+    ProgrammeReport,
+    RunReport,
+)
 from settlement.settings import Settings
-from settlement.steps import close_day, credit_cashback, emit_files, pay_merchants
+from settlement.steps import close_day, credit_cashback, emit_files, expire_lots, pay_merchants
 from settlement.steps.frame import Frame, Observer, Silent
 from settlement.store import (
     Run,
@@ -47,18 +55,21 @@ EXCEPTIONS_SHOWN_MAX = 20
 
 _OUTCOME: dict[Step, type[Any]] = {
     Step.CLOSE_DAY: DayOutcome,
+    Step.EXPIRE_LOTS: ExpireOutcome,
     Step.CREDIT_CASHBACK: CreditOutcome,
     Step.PAY_MERCHANTS: PayOutcome,
     Step.EMIT_FILES: EmitOutcome,
 }
 _FIELD = {
     Step.CLOSE_DAY: "day",
+    Step.EXPIRE_LOTS: "expire",
     Step.CREDIT_CASHBACK: "credit",
     Step.PAY_MERCHANTS: "pay",
     Step.EMIT_FILES: "emit",
 }
 _WORK: dict[Step, Any] = {
     Step.CLOSE_DAY: close_day.run,
+    Step.EXPIRE_LOTS: expire_lots.run,
     Step.CREDIT_CASHBACK: credit_cashback.run,
     Step.PAY_MERCHANTS: pay_merchants.run,
     Step.EMIT_FILES: emit_files.run,
@@ -279,6 +290,7 @@ def _preview(
         emit_files.originator(settings, facts)
         _recall(connection, key, report)
         report.day = report.day or close_day.preview(frame)
+        report.expire = report.expire or expire_lots.preview(frame)
         report.credit = report.credit or credit_cashback.preview(frame)
         outcome, report.preview = pay_merchants.preview(frame)
         report.pay = report.pay or outcome

@@ -56,6 +56,23 @@ class DayOutcome(msgspec.Struct, frozen=True):
     sha256: str = ""
 
 
+class ExpiredPart(msgspec.Struct, frozen=True):
+    """What was left in expired lots of one kind and went to one funder."""
+
+    kind: str
+    funder: str
+    lots: int
+    won: int
+
+
+class ExpireOutcome(msgspec.Struct, frozen=True):
+    """What expire_lots took from lots whose last valid day was the date or an earlier one."""
+
+    parts: tuple[ExpiredPart, ...] = ()
+    lots: int = 0
+    won: int = 0
+
+
 class CreditOutcome(msgspec.Struct, frozen=True):
     """What credit_cashback found and credited. `taken` is what wallets gave back, as a positive number."""
 
@@ -100,6 +117,7 @@ class ProgrammeReport(msgspec.Struct):
     already_done: bool = False
     steps_done: list[str] = []
     day: DayOutcome | None = None
+    expire: ExpireOutcome | None = None
     credit: CreditOutcome | None = None
     pay: PayOutcome | None = None
     emit: EmitOutcome | None = None
@@ -135,6 +153,8 @@ def _programme(report: ProgrammeReport, *, dry_run: bool) -> str:
             f"  day        {report.day.payments:,} payments, {report.day.entries:,} entries,"
             f" {report.day.won:,} won moved  sha256 {report.day.sha256[:16]}…"
         )
+    if report.expire:
+        lines += _expire(report.expire)
     if report.credit:
         lines += _credit(report.credit)
     if report.pay:
@@ -150,6 +170,13 @@ def _programme(report: ProgrammeReport, *, dry_run: bool) -> str:
     if report.problem:
         lines.append(f"  problem    {report.problem}")
     return "\n".join(lines)
+
+
+def _expire(expire: ExpireOutcome) -> list[str]:
+    return [
+        f"  expired    {part.kind} to {part.funder}: {part.lots:,} lots, {part.won:,} won"
+        for part in expire.parts
+    ]
 
 
 def _credit(credit: CreditOutcome) -> list[str]:

@@ -1,6 +1,6 @@
 """A run and its steps: what follows what, and which state may follow which.
 
-    close_day ─▶ credit_cashback ─▶ pay_merchants ─▶ emit_files
+    close_day ─▶ expire_lots ─▶ credit_cashback ─▶ pay_merchants ─▶ emit_files
 
     (none) ─▶ running ─▶ done                 done is for good
                  │  ▲
@@ -18,6 +18,7 @@ class Step(StrEnum):
     """The steps of a run in their order. The names are stored; never rename."""
 
     CLOSE_DAY = "close_day"
+    EXPIRE_LOTS = "expire_lots"
     CREDIT_CASHBACK = "credit_cashback"
     PAY_MERCHANTS = "pay_merchants"
     EMIT_FILES = "emit_files"
@@ -53,12 +54,17 @@ def move(state: State | None, to: State) -> State:
 def remaining(done: Collection[Step], until: Step | None = None) -> list[Step]:
     """The steps still to do, in order, up to and including `until`.
 
-    Raises StepError if a later step is done while an earlier one is not: the record is damaged.
+    Raises StepError if a later step is done while an earlier one is not: the record is damaged. A run that
+    had credited its cashback before there was expire_lots goes on without: the next run takes its lots.
     """
-    steps = list(Step)
+    steps = [step for step in Step if step is not Step.EXPIRE_LOTS or _has_expiry(done)]
     first_open = next((index for index, step in enumerate(steps) if step not in done), len(steps))
     for step in steps[first_open:]:
         if step in done:
             raise StepError(f"{step.value} is done although {steps[first_open].value} is not")
-    last = len(steps) if until is None else steps.index(until) + 1
+    last = len(steps) if until is None or until not in steps else steps.index(until) + 1
     return steps[first_open:last]
+
+
+def _has_expiry(done: Collection[Step]) -> bool:
+    return Step.EXPIRE_LOTS in done or Step.CREDIT_CASHBACK not in done

@@ -1,4 +1,4 @@
-"""Step 2: what was promised at the payments becomes points, a few buckets of wallets at a time.
+"""Step 3: what was promised at the payments becomes points, a few buckets of wallets at a time.
 
 Each transaction settles its buckets for good and says so in credit_mark, so that the step can stop anywhere
 and go on. A lane that holds a wallet's lock reads either the old mark and the old points, or both new.

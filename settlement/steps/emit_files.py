@@ -1,4 +1,4 @@
-"""Step 4: the bank's files, from the frozen payouts: written, read back, re-totalled, then named.
+"""Step 5: the bank's files, from the frozen payouts: written, read back, re-totalled, then named.
 
 A file appears whole or not at all: temporary name, fsync, check, rename, fsync of the folder, then .sha256,
 and .done last of all. Whoever fetches files waits for .done.

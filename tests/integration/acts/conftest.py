@@ -13,5 +13,5 @@ from tests.support.postgres import shared_server
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """The programme `town` in a database of the module's own."""
     own = shared_server().migrated()
-    yield Town(own.engine(), Path(tmp_path_factory.mktemp("town")))
+    yield Town(own, Path(tmp_path_factory.mktemp("town")))
     shared_server().drop(own)

@@ -12,6 +12,7 @@ from switch.domain.payment import bucket_of
 from switch.ledger.chart import Account
 from switch.service.programmes import apply_programme
 from switch.service.proofs import run as prove
+from tests.support.postgres import Database
 
 TODAY = date(2026, 6, 15)
 NOON = datetime(2026, 6, 15, 12, tzinfo=SEOUL)
@@ -135,8 +136,8 @@ rate = "0.15 %"
 _TOPUP = (
     "INSERT INTO lot VALUES (:bucket, :wallet, :lot, 1, 0, :won, :won, :opened, 20310614, 0)",
     (
-        "INSERT INTO payment VALUES (:bucket, :day, 120000, 'T1', :stan, 3, :wallet, :seq, 1, 1, :no, 1, :day,"
-        " '0614030000', 0, :won, :won, 1, 0, '1', '1', 'pos', 0, :month, 0, 0, 0, 0, 0, 0, :detail)"
+        "INSERT INTO payment VALUES (:bucket, :day, 120000, 'T1', :stan, 3, :wallet, :seq, 1, 1, :no, 1,"
+        " :day, '0614030000', 0, :won, :won, 1, 0, '1', '1', 'pos', 0, :month, 0, 0, 0, 0, 0, 0, :detail)"
     ),
     "INSERT INTO entry VALUES (:bucket, :day, :wallet, :seq, 1, :no, 1, 101, 201, :won, :lot, 0, 0, :budget)",
     "INSERT INTO budget_month VALUES (:budget, :month, 1000000, 1000000) ON CONFLICT DO NOTHING",
@@ -151,7 +152,9 @@ _TOPUP = (
 class Town:
     """The programme `town` in a database, with members M1, M2, … as they are added."""
 
-    def __init__(self, engine: Engine, directory: Path) -> None:
+    def __init__(self, database: Database, directory: Path) -> None:
+        engine = database.engine()
+        self.database = database
         self.engine = engine
         self.directory = directory
         file = directory / "town.toml"
@@ -273,6 +276,10 @@ class Town:
         self.run(f"UPDATE wallet SET holds = 1 WHERE wallet_id = {wallet}")
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────
+    def owner(self) -> Engine:
+        """The rights of the schema's owner, for tests that tamper."""
+        return self.database.engine(owner=True)
+
     def run(self, statement: str) -> None:
         with self.engine.begin() as connection:
             connection.execute(text(statement))

@@ -75,7 +75,7 @@ def test_a_night_by_command_line(owner: Engine, config: Path) -> None:
     [
         (["--date", "2026-11-21"], 2, "business date 2026-11-21 is still open"),
         (["--date", "tomorrow"], 2, "write it as 2026-11-20"),
-        (["--until", "lunch"], 2, "one of close_day, credit_cashback"),
+        (["--until", "lunch"], 2, "one of close_day, expire_lots, credit_cashback"),
         (["--programme", "nowhere"], 2, "no programme 'nowhere'"),
     ],
 )

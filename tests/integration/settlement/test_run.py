@@ -204,6 +204,7 @@ def test_tampered_cashback_stops_the_run_and_names_the_payment(
     assert _all(owner, "SELECT step, state FROM settlement_step ORDER BY 1") == [
         ("close_day", "done"),
         ("credit_cashback", "refused"),
+        ("expire_lots", "done"),
     ]
     assert run(engine, settings).exit_code == 4
 

@@ -85,7 +85,7 @@ def test_overrides_reach_the_calendar_and_the_record() -> None:
 
 def test_steps_go_on_where_they_stopped() -> None:
     assert remaining([]) == list(Step)
-    assert remaining([Step.CLOSE_DAY], Step.PAY_MERCHANTS) == [Step.CREDIT_CASHBACK, Step.PAY_MERCHANTS]
+    assert remaining([Step.CLOSE_DAY], Step.CREDIT_CASHBACK) == [Step.EXPIRE_LOTS, Step.CREDIT_CASHBACK]
     assert remaining(list(Step)) == []
     assert remaining([Step.CLOSE_DAY, Step.CREDIT_CASHBACK], Step.CLOSE_DAY) == []
     with pytest.raises(StepError, match="although close_day is not"):
