@@ -259,6 +259,9 @@ def merchant_show(
         (name, ", ".join(value) if isinstance(value, tuple) else value) for name, value in view.facts.items()
     ]
     show_table(f"Merchant {view.merchant} ({view.programme})", ("", ""), facts)
+    if view.changes:
+        head = ("from", "category", "size", "region", "head region")
+        show_table("Changes", head, [(str(day), *rest) for day, *rest in view.changes])
     show_table("Annual sales", ("from", "won"), list(view.annual_sales.items()))
     groups = [(group, str(start), str(end or "")) for group, start, end in view.groups]
     show_table("Groups", ("group", "from", "until (not included)"), groups)

@@ -73,18 +73,18 @@ class Names:
     def shares(self, grants: Grants) -> tuple[BudgetWon, ...]:
         """Grants with the names of who pays and of which budget."""
         return tuple(
-            BudgetWon(self.funder_id.get(funder, str(funder)), self.budget_code.get(number, ""), won)
+            BudgetWon(self.funder(funder), self.budget_code.get(number, ""), won)
             for funder, number, won in grants
         )
 
     def rule(self, policy: Policy | None, code: str) -> RuleText:
-        """A restriction's own words in the version that judged, or a campaign's name."""
+        """A restriction's own words in the version that judged, or a campaign's name (`campaign:CODE`)."""
         for one in policy.restrictions if policy is not None else ():
             if one.code == code:
                 return RuleText(code, one.reason_ko, one.reason_en)
-        if code in self.windows:
-            name = self.windows[code][1].name
-            return RuleText(code, name, name)
+        known = self.windows.get(code.removeprefix("campaign:"))
+        if known is not None:
+            return RuleText(code, known[1].name, known[1].name)
         return RuleText(code, code, code)
 
 
