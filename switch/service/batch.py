@@ -109,7 +109,7 @@ def _remember(decision: Decision, request: Request, loaded: Loaded) -> None:
     if decision.gift is not None:
         code, won = decision.gift
         loaded.cases[decision.stored.programme_no, code].given += won
-    if request.outside_ref or loaded.references:
+    if request.outside_ref or decision.originals:
         lane_references.note(decision, loaded)
 
 

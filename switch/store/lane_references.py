@@ -54,7 +54,6 @@ def keep(rows: Rows, loaded: Loaded, stored_of: Callable[[tuple[Any, ...]], Stor
         if same is None:
             known.append(found)
         loaded.references[programme_no, reference] = same or found
-        loaded.references_kept.add((programme_no, reference))
 
 
 def note(decision: Decision, loaded: Loaded) -> None:
@@ -71,19 +70,16 @@ def note(decision: Decision, loaded: Loaded) -> None:
             key = _key_of(change.stored) if change.stored.key.kind == Kind.TOPUP else None
             if key is not None:
                 loaded.references.pop(key, None)
+                loaded.references_gone.add(key)
 
 
 def writes(decisions: Sequence[Decision], loaded: Loaded) -> list[Statement]:
     """What the batch changes: a reference is gone with the reversal of its top-up, and new with a new one."""
-    if not loaded.references and not loaded.references_kept:
-        return []
     booked = {id(d.stored) for d in decisions}
     new = [(key, stored) for key, stored in loaded.references.items() if id(stored) in booked]
-    fresh = {key for key, _ in new}
-    gone = [key for key in loaded.references_kept if key in fresh or key not in loaded.references]
     out: list[Statement] = []
-    if gone:
-        keys = sorted(gone)
+    if loaded.references_gone:
+        keys = sorted(loaded.references_gone)
         names = texts([key[1] for key in keys])
         out.append((DELETE_REFERENCES, (int2s([key[0] for key in keys]), names)))
     if new:

@@ -54,5 +54,5 @@ class Loaded(msgspec.Struct):
     drawn: Drawn | None = None
     cases: dict[tuple[int, str], Case] = {}  # by programme and code, locked: only of batches with gifts
     references: dict[tuple[int, str], Stored] = {}  # top-ups that stand, by programme and outside reference
-    references_kept: set[tuple[int, str]] = set()  # those that the books had before this batch
+    references_gone: set[tuple[int, str]] = set()  # those whose top-up the batch takes back
     soundboxes: dict[int, tuple[str, ...]] = {}  # merchant_no → terminals that are told of payments

@@ -66,7 +66,7 @@ def writes(decisions: Sequence[Decision], loaded: Loaded, slot: int) -> Statemen
         out += budget_writes(loaded.pools, loaded.drawn or Drawn(Reach.SLOT, {}), slot)
     if loaded.cases:
         out += lane_donations.writes(decisions, loaded)
-    if loaded.references or loaded.references_kept:
+    if loaded.references or loaded.references_gone:
         out += lane_references.writes(decisions, loaded)
     told = notices(decisions, loaded.soundboxes) if loaded.soundboxes else None
     if told is not None:

@@ -22,7 +22,8 @@ DAY = 20260610
 
 def case(**other: Any) -> Case:
     given: dict[str, Any] = {
-        "code": "HEART-1", "merchant_no": MARKET, "target": 100_000, "given": 0, "deadline": 20260630, "open": True,
+        "code": "HEART-1", "merchant_no": MARKET, "target": 100_000, "given": 0, "deadline": 20260630,
+        "open": True,
     }  # fmt: skip
     return Case(**{**given, **other})
 
