@@ -19,7 +19,7 @@ ACTIONS = ("flag", "decline")
 
 DAY_S = 86_400
 WINDOW_DAYS_MAX = 31
-LATE_DAYS, LATE_S = 2, 600
+LATE_DAYS, LATE_S = 2, DAY_S
 """How late a payment may come and still be counted to the full: in windows of days, and in shorter ones."""
 
 
