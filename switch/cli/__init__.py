@@ -18,6 +18,7 @@ from switch.cli import (
     looking,
     notify,
     serving,
+    simulate,
     transfer,
     vault,
     watch,
@@ -79,7 +80,7 @@ app.command("batches")(batches.batches)
 app.command("export")(transfer.export)
 app.command("import-programme")(transfer.import_programme)
 app.command("explain")(explain.explain)
-app.add_typer(data.programme, name="programme")
+app.add_typer(simulate.programme, name="programme")
 app.add_typer(data.imports, name="import")
 app.add_typer(correct.correct, name="correct")
 app.add_typer(donation.donation, name="donation")

@@ -9,6 +9,7 @@ import typer
 from switch.cli.options import AsJson
 from switch.cli.output import progress, show_json, show_table
 from switch.cli.runtime import Books, open_books, operator
+from switch.domain.lint import lint
 from switch.domain.programme_file import canonical_json
 from switch.service.admin import NotFoundError
 from switch.service.import_books import ImportReport
@@ -17,7 +18,7 @@ from switch.service.import_funding import import_funding
 from switch.service.import_members import import_cards, import_members
 from switch.service.import_merchants import import_merchants
 from switch.service.import_terminals import import_terminals
-from switch.service.programmes import apply_programme
+from switch.service.programmes import apply_programme, read_programme
 from switch.service.vault import Vault
 from switch.store.reference_write import find_programmes
 
@@ -35,12 +36,16 @@ imports = typer.Typer(
 def programme_apply(context: typer.Context, file: File, as_json: AsJson = False) -> None:
     """Check a programme file and put it in force. Exit code 2 and every fault if there is one.
 
-    Versions that payments were judged by stay as they are: a change is a new version. Example:
+    Versions that payments were judged by stay as they are: a change is a new version. What the linter warns of
+    (see `programme lint`) is told on stderr, and does not hinder. Example:
 
         dure-switch programme apply config/programmes/seoro.toml
     """
     with open_books(context) as books:
         report = apply_programme(books.engine, file, books.now())
+    for trap in lint(read_programme(file), file.read_text(encoding="utf-8-sig")):
+        if trap.severity == "warning":
+            typer.echo(str(trap), err=True)
     if as_json:
         show_json(report)
         return

@@ -107,6 +107,10 @@ class Till:
         self._kept: dict[tuple[int, int], Grants] = {}
         self.burns: dict[tuple[int, int], Burn] = {}
 
+    def have(self, left: dict[tuple[int, int], int]) -> None:
+        """Begin with what is left of budgets that have been taken from before."""
+        self._pools.left.update(left)
+
     def take(self, step: Step) -> Grants:
         """(funder_no, budget_no, won) of the step: negative won are taken back."""
         wanted = self._known(step.due)
