@@ -1,5 +1,6 @@
 """Commands of the watch for illegal discounting (깡): follow, scan, look, judge, export."""
 
+import json
 import signal
 import threading
 from datetime import date
@@ -53,7 +54,7 @@ def run(
                 ) from None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        typer.echo("watching")
+        typer.echo(json.dumps({"watch": {"poll_s": poll_s}, "metrics": {"port": metrics_port}}))
         follow(books.engine, books.now, stop, poll_s=poll_s)
 
 

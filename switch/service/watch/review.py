@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, text, true, update
 
 from switch.domain.watch import Subject, Watch
 from switch.domain.watch_words import in_words
@@ -64,7 +64,7 @@ class EvidenceView(msgspec.Struct, frozen=True):
 
 def flag_list(engine: Engine, programme_id: str | None, state: State | None, last: int) -> list[FlagView]:
     """Flags, the newest last, at most `last`."""
-    wanted: list[ColumnElement[bool]] = []
+    wanted: list[ColumnElement[bool]] = [true()]
     if programme_id is not None:
         wanted.append(programme.c.programme_id == programme_id)
     if state is not None:
