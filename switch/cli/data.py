@@ -36,8 +36,8 @@ imports = typer.Typer(
 def programme_apply(context: typer.Context, file: File, as_json: AsJson = False) -> None:
     """Check a programme file and put it in force. Exit code 2 and every fault if there is one.
 
-    Versions that payments were judged by stay as they are: a change is a new version. What the linter warns of
-    (see `programme lint`) is told on stderr, and does not hinder. Example:
+    Versions that payments were judged by stay as they are: a change is a new version. What `programme lint`
+    warns of is told on stderr, and does not hinder. Example:
 
         dure-switch programme apply config/programmes/seoro.toml
     """

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from switch.cli.data import File, programme
+from switch.cli import data
+from switch.cli.data import File
 from switch.cli.options import AsJson, Programme, read_day
 from switch.cli.output import progress, show_json, show_table
 from switch.cli.runtime import UnavailableError, open_books, operator
@@ -22,6 +23,7 @@ from switch.store.reference_write import find_programmes
 
 Name = Annotated[str, typer.Option("--name", help="The shadow's name.")]
 
+programme = data.programme
 shadow = typer.Typer(
     no_args_is_help=True, help="Shadow policies: judge beside the rules in force, and record."
 )
