@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from switch.wire.message import Message
-from switch.wire.private import PrivateDataError, decode_private
+from switch.wire.private import TAG_CASE, PrivateDataError, decode_private
 from switch.wire.spec import PROCESSING_CODES
 from terminal_sim.reply import APPROVED, APPROVED_PARTLY, Exchange
 
@@ -19,7 +19,7 @@ REVERSAL: Final = "reversal"
 PREAUTH_MTI: Final = "0100"
 _REPLACEMENT_DIGITS: Final = 12
 _NOT_KNOWN: Final = "0" * 16  # STAN and DE7 in DE90
-_DEBITS: Final = ("purchase",)
+_DEBITS: Final = ("purchase", "gift")
 _CREDITS: Final = ("refund", "void")
 
 
@@ -31,7 +31,7 @@ class Line(msgspec.Struct, kw_only=True):
     voids that were acknowledged; `taken_back` is what reversals took.
     """
 
-    kind: str  # purchase, refund, topup, inquiry, preauth, void or reversal
+    kind: str  # purchase, gift, refund, topup, inquiry, preauth, void or reversal
     mti: str
     stan: str
     day: str
@@ -113,6 +113,9 @@ def _line(message: Message) -> Line:
     kind = PROCESSING_CODES[fields[3]]
     if message.mti[1] == "1":
         kind = "preauth"
+    private = _private(fields.get(48, ""))
+    if TAG_CASE in private:
+        kind = "gift"
     return Line(
         kind=REVERSAL if reversal else kind,
         mti=message.mti[:3] + "0",
@@ -121,7 +124,7 @@ def _line(message: Message) -> Line:
         time=fields[12],
         transmission=fields[7],
         won=int(fields.get(4, "0")),
-        batch_no=_batch_no(fields.get(48, "")),
+        batch_no=_batch_no(private),
         original=fields.get(90, "")[:20],
         asked_rrn=fields.get(37, ""),
         replacement=int(fields.get(95, "0" * _REPLACEMENT_DIGITS)[:_REPLACEMENT_DIGITS]),
@@ -129,11 +132,15 @@ def _line(message: Message) -> Line:
     )
 
 
-def _batch_no(private: str) -> int:
+def _private(text: str) -> dict[str, str]:
     try:
-        text = decode_private(private).get(TAG_BATCH, "")
+        return decode_private(text)
     except PrivateDataError:
-        return 0
+        return {}
+
+
+def _batch_no(private: dict[str, str]) -> int:
+    text = private.get(TAG_BATCH, "")
     return int(text) if text.isdecimal() else 0
 
 

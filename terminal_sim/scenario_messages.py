@@ -67,7 +67,8 @@ class Messages:
         )
         options |= {"pin": step.pin, "channel": step.channel, "order_id": step.order}
         if isinstance(step, words.Gift):
-            options |= {"case": step.case, "gift_from": _GIFT_FROM[step.only] if step.only else None}
+            options["case"] = self.stage.names.case(step.case)
+            options["gift_from"] = _GIFT_FROM[step.only] if step.only else None
         if isinstance(step, words.Topup):
             options["reference"] = step.reference
         if step.expiry is not None:
