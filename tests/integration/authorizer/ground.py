@@ -13,7 +13,7 @@ from switch.domain.payment import PaymentKey
 from switch.domain.programme import Programme
 from switch.domain.programme_file import canonical_json
 from switch.domain.request import Request, Stored
-from switch.domain.wallet import Card, Hold, Lot, MonthUsage, Wallet
+from switch.domain.wallet import LOT_KIND_NAME, Card, Hold, Lot, MonthUsage, Wallet
 from switch.ledger.chart import LOT_ACCOUNT, Account
 from switch.ledger.journal import Entry, Source
 from switch.service.authorizer import Authorizer, Limits
@@ -226,7 +226,7 @@ def _write_wallet(connection: Connection, wallet: Wallet) -> None:
     for seq, lot in enumerate(wallet.lots.values(), 1):
         connection.execute(insert(t.lot).values(**at, **msgspec.structs.asdict(lot)))
         source = Account.FUNDER_DUE if lot.funder_no else Account.SAFEGUARDED
-        kind = LOT_ACCOUNT["charged" if lot.kind == 1 else "points"]
+        kind = LOT_ACCOUNT[LOT_KIND_NAME[lot.kind]]
         connection.execute(
             insert(t.entry).values(
                 **at, business_date=date_of_day(OPENING_DAY), seq=seq, line=1,
