@@ -252,9 +252,9 @@ def load_reference(engine: Engine) -> Reference:
         budgets=Given(
             lines,
             {
-                number: found
+                number: own
                 for number in programmes
-                if (found := tuple(line for line in lines.values() if line.programme_no == number))
+                if (own := tuple(line for line in lines.values() if line.programme_no == number))
             },
         ),
         member_bound=frozenset(number for number, one in given.items() if one.member_bound),
