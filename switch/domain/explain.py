@@ -27,6 +27,13 @@ LANGUAGES: dict[str, Words] = {"ko": KO, "en": EN}
 
 _MOVED = ("approved", "returned_partly", "returned", "completed")
 _EARNING = "purchase"
+_BOUNDS = frozenset(
+    {
+        *("over_payment_limit", "over_day_limit", "over_month_limit", "over_topup_limit"),
+        *("over_holding_limit", "over_issuance_limit", "over_remaining", "case_filled"),
+    }
+)
+"""Reasons that a smaller amount does not meet."""
 
 
 def explain_payment(facts: PaymentFacts, language: str) -> Explanation:
@@ -36,6 +43,7 @@ def explain_payment(facts: PaymentFacts, language: str) -> Explanation:
         ("answer", _answer(facts, words)),
         ("money", _money(facts, words)),
         ("cashback", _cashback(facts, words)),
+        ("returned", _own_return(facts, words)),
         ("since", _since(facts, words)),
         ("record", _record(facts, words)),
     )
@@ -55,7 +63,7 @@ def headline(facts: PaymentFacts, words: Words) -> str:
         name = "headline_declined"
     elif facts.outcome in _MOVED:
         name = "headline_partial" if facts.reason == "partial_approval" else "headline_approved"
-    return words.say(
+    told = words.say(
         name,
         kind=words.name(facts.kind),
         amount=words.won(facts.amount),
@@ -64,6 +72,7 @@ def headline(facts: PaymentFacts, words: Words) -> str:
         moment=words.moment(facts.moment),
         code=facts.code,
     )
+    return told[:1].upper() + told[1:]
 
 
 def why_of(reason: str, words: Words) -> Why:
@@ -90,7 +99,6 @@ def why_not(fault: FaultFact, words: Words) -> list[str]:
                 limit=words.won(fault.limit),
                 used=words.won(fault.used),
                 short=words.won(fault.short),
-                left=words.won(max(fault.limit - fault.used, 0)),
             )
         )
     if known.cure:
@@ -106,6 +114,9 @@ def _answer(facts: PaymentFacts, words: Words) -> Iterator[str]:
         yield from why_not(first, words)
         for other in others:
             yield words.say("also", why=" ".join(why_not(other, words)))
+        if all(fault.reason in _BOUNDS and fault.limit > fault.used for fault in facts.faults):
+            most = min(fault.limit - fault.used for fault in facts.faults)
+            yield words.say("would_pass", won=words.won(most))
     elif facts.reason != "approved":
         yield from why_not(FaultFact(facts.reason), words)
     if facts.original is not None:
@@ -150,7 +161,11 @@ def lot_text(lot: LotFact, words: Words) -> str:
     kind = words.name(lot.kind)
     if lot.campaign:
         text = words.say(
-            "lot_of", kind=kind, campaign=lot.campaign, funder=lot.funder or "-", lot_no=lot.lot_no
+            "lot_of",
+            kind=kind,
+            campaign=lot.campaign,
+            funder=words.party(lot.funder) or "-",
+            lot_no=lot.lot_no,
         )
     else:
         text = words.say("lot", kind=kind, lot_no=lot.lot_no)
@@ -188,7 +203,7 @@ def _cashback(facts: PaymentFacts, words: Words) -> Iterator[str]:
         yield words.say(
             "missed",
             budget=one.budget,
-            funder=one.funder,
+            funder=words.party(one.funder),
             won=words.won(one.won),
             month=words.month(facts.usage_month),
         )
@@ -203,7 +218,10 @@ def _piece(piece: Piece, facts: PaymentFacts, words: Words) -> str:
         name = facts.campaigns.get(piece.code, piece.code)
         text = words.say("campaign" if piece.kind == "campaign" else "bonus", code=name, **fields)
     named = dict.fromkeys(funder for funder, _ in piece.shares)
-    parts = tuple(BudgetWon(funder, "", sum(w for f, w in piece.shares if f == funder)) for funder in named)
+    parts = tuple(
+        BudgetWon(facts.funders.get(funder, funder), "", sum(w for f, w in piece.shares if f == funder))
+        for funder in named
+    )
     fields = {"piece": text, "won": words.won(piece.won), "shares": _shares(parts, words)}
     floored, rest = divmod(piece.basis * piece.rate_ppm, PPM)
     if piece.won == floored and not rest:
@@ -212,21 +230,24 @@ def _piece(piece: Piece, facts: PaymentFacts, words: Words) -> str:
     return words.say("floored" if piece.won == floored else "capped", exact=exact, **fields)
 
 
-def _since(facts: PaymentFacts, words: Words) -> Iterator[str]:
+def _own_return(facts: PaymentFacts, words: Words) -> Iterator[str]:
     if facts.own_return is not None:
         yield from _return(facts.own_return, words)
+
+
+def _since(facts: PaymentFacts, words: Words) -> Iterator[str]:
     for one in facts.returns:
         yield from _return(one, words)
     if facts.returns and facts.granted:
         granted, kept = words.won(_sum(facts.granted)), words.won(_sum(facts.kept))
         yield words.say("kept", granted=granted, kept=kept)
     for each in facts.corrections:
+        won = each.due - each.stood
         yield words.say(
-            "correction",
+            "correction_less" if won < 0 else "correction_more" if won else "correction_shifted",
             number=each.number,
             version=each.version,
-            due=words.won(each.due),
-            stood=words.won(each.stood),
+            won=words.won(abs(won)),
             state=words.name(each.state),
         )
         if each.booked:
@@ -238,8 +259,9 @@ def _since(facts: PaymentFacts, words: Words) -> Iterator[str]:
 
 def _return(one: ReturnFact, words: Words) -> Iterator[str]:
     taken = _sum(one.taken)
+    name = "return_again" if one.again else "return" if taken else "return_none"
     yield words.say(
-        "return" if taken else "return_none",
+        name,
         moment=words.moment(one.moment),
         kind=words.name(one.kind),
         won=words.won(one.won),
@@ -250,12 +272,13 @@ def _return(one: ReturnFact, words: Words) -> Iterator[str]:
     for lot in one.restored:
         yield words.say("restored", won=words.won(lot.won), lot=lot_text(lot, words))
     for part in one.treasury:
-        yield words.say("treasury", won=words.won(part.won), funder=part.funder)
+        yield words.say("treasury", won=words.won(part.won), funder=words.party(part.funder))
     for lot in one.recovered:
-        yield words.say("recovered", won=words.won(lot.won), lot=lot_text(lot, words))
+        name = "recovered_again" if one.again else "recovered"
+        yield words.say(name, won=words.won(abs(lot.won)), lot=lot_text(lot, words))
     if one.receivable:
         yield words.say("receivable", won=words.won(one.receivable))
-    if taken > 0 and not one.recovered and not one.receivable:
+    if taken > 0 and not one.again and not one.recovered and not one.receivable:
         yield words.say("open_clawback")
     if one.undone:
         yield words.say("undone")
@@ -290,5 +313,5 @@ def _shares(parts: Sequence[BudgetWon], words: Words) -> str:
     told = []
     for part in parts:
         extra = f" [{part.budget}]" if part.budget and part.budget != "cashback" else ""
-        told.append(f"{part.funder}{extra} {words.won(part.won)}")
+        told.append(f"{words.party(part.funder)}{extra} {words.won(part.won)}")
     return f" ({', '.join(told)})"

@@ -1,6 +1,6 @@
 """Explanations in English."""
 
-from switch.domain.explain_words import Why, Words, clock_of, plain
+from switch.domain.explain_words import Why, Words, clock_of, inner_name, plain
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -75,27 +75,23 @@ REASONS: dict[str, Why] = {
     ),
     "over_payment_limit": Why(
         "It was over the limit for one payment.",
-        figures="{short} over the limit of {limit} for one payment; up to {left} would have passed.",
+        figures="{short} over the limit of {limit} for one payment.",
     ),
     "over_day_limit": Why(
         "It was over the limit for one day.",
-        figures="{short} over the daily limit of {limit}, of which {used} were used; up to {left} would have"
-        " passed.",
+        figures="{short} over the daily limit of {limit}, of which {used} were used.",
     ),
     "over_month_limit": Why(
         "It was over the limit for one month.",
-        figures="{short} over the monthly limit of {limit}, of which {used} were used; up to {left} would"
-        " have passed.",
+        figures="{short} over the monthly limit of {limit}, of which {used} were used.",
     ),
     "over_topup_limit": Why(
         "It was over the month's limit for top-ups.",
-        figures="{short} over the month's top-up limit of {limit}, of which {used} were used; up to {left}"
-        " would have passed.",
+        figures="{short} over the month's top-up limit of {limit}, of which {used} were used.",
     ),
     "over_holding_limit": Why(
         "It was over what a wallet may hold.",
-        figures="{short} over the most that a wallet may hold, {limit}; it held {used}, so up to {left}"
-        " would have passed.",
+        figures="{short} over the most that a wallet may hold, {limit}; it held {used}.",
     ),
     "over_issuance_limit": Why(
         "The programme's issue of the month was used up.",
@@ -109,7 +105,7 @@ REASONS: dict[str, Why] = {
     "original_not_approved": Why("The payment that it names was not approved: there is nothing to return."),
     "over_remaining": Why(
         "It was more than remains of the original payment.",
-        figures="{used} of {limit} had come back already; up to {left} would have passed.",
+        figures="{used} of {limit} had come back already.",
     ),
     "reversed_before": Why("Its reversal had come first, so it must not be booked."),
     "amount_differs": Why(
@@ -125,6 +121,25 @@ REASONS: dict[str, Why] = {
     ),
     "pin_required": Why(
         "Contactless payments without a PIN had reached their limit.", "The same payment with the PIN."
+    ),
+    "unknown_case": Why(
+        "The merchant's programme has no such donation case.", "The code of a case that is open."
+    ),
+    "case_closed": Why("The donation case is closed.", "A gift to a case that is open."),
+    "case_over": Why("The last day of the donation case had passed.", "A gift to a case that is open."),
+    "case_filled": Why(
+        "It was more than the donation case still needs.",
+        figures="{short} more than the case still needs: of {limit}, {used} have been given.",
+    ),
+    "gifts_only": Why(
+        "This merchant takes gifts to donation cases and nothing else.", "A gift that names its case."
+    ),
+    "case_elsewhere": Why(
+        "This merchant takes no gifts to that donation case.", "A gift where the case is posted."
+    ),
+    "stopped_by_watch": Why(
+        "Payments are stopped until an operator has looked into what the watch has found.",
+        "The operator's release.",
     ),
     "atc_replayed": Why("The chip's counter was used before: the card may be a copy.", "A new chip reading."),
     "cryptogram_failure": Why("The chip's cryptogram was wrong.", "A genuine card, read anew."),
@@ -143,7 +158,9 @@ TEXT: dict[str, str] = {
     "answer": "The answer",
     "money": "The money",
     "cashback": "The cashback",
+    "returned": "What came back",
     "since": "What happened since",
+    "member": "The member",
     "record": "Where it stands in the books",
     "limits": "Limits",
     "lots": "Money",
@@ -151,9 +168,11 @@ TEXT: dict[str, str] = {
     "declined": "Declined lately",
     "no_merchant": "no merchant",
     "cure": "What would have made it pass: {cure}",
+    "would_pass": "Up to {won} would have passed.",
     "resets": "It counts anew from {day} 00:00.",
     "also": "Also: {why}",
     "rule": "Rule {code}: {rule}.",
+    "in_force": "By version {version} of the rules, in force since {moment}.",
     "version": "Judged by version {version} of the rules, in force since {moment}.",
     "original": "It belongs to the {kind} of {won} on {moment} (posting {seq}).",
     "note": "Noted for the operator: {note}.",
@@ -186,13 +205,17 @@ TEXT: dict[str, str] = {
     "kept": "Of the {granted} granted, {kept} still stand.",
     "return": "{moment}: {kind} of {won}; {taken} of cashback were clawed back{shares}, {kept} were kept.",
     "return_none": "{moment}: {kind} of {won}; no cashback was clawed back.",
+    "return_again": "{moment}: {kind} of {won}; {taken} of cashback granted again{shares}, {kept} stand.",
+    "recovered_again": "{won} of cashback went back to {lot}.",
     "restored": "{won} went back to {lot}.",
     "treasury": "{won} went to {funder}: the lot had expired.",
     "recovered": "Of the cashback {won} were taken from {lot}.",
     "receivable": "{won} of cashback had been spent: the member owes them to the next credit.",
-    "open_clawback": "The cashback had not been credited yet: it was taken from what was promised.",
+    "open_clawback": "The cashback was taken from what was promised and not yet credited.",
     "undone": "This return was itself reversed later.",
-    "correction": "Correction {number} by version {version}: {due} instead of {stood}; {state}.",
+    "correction_less": "Correction {number}: by version {version} it is {won} of cashback less; {state}.",
+    "correction_more": "Correction {number}: by version {version} it is {won} of cashback more; {state}.",
+    "correction_shifted": "Correction {number}: by version {version} other funders pay it; {state}.",
     "corrected": "Booked: {won}{shares}.",
     "waived": "{won} were waived.",
     "signature": "Terminal {terminal}, trace number {stan}, reference {rrn}, business date {day}.",
@@ -204,7 +227,7 @@ TEXT: dict[str, str] = {
     "no_limits": "The rules set no limit.",
     "lot_has": "{won} in {lot}.",
     "lot_held": "{won} in {lot}; {held} of it are held by pre-authorisations.",
-    "lot_barred": "Not for: {rules}.",
+    "lot_barred": "Restrictions: {rules}.",
     "no_lots": "There is no money in the wallet.",
     "owed": "The member owes {won}, which the next cashback pays off.",
     "month_cashback": "{won} of cashback in {month}, on {basis} that counted.",
@@ -215,14 +238,14 @@ TEXT: dict[str, str] = {
 }
 
 NAMES: dict[str, str] = {
-    "purchase": "Purchase",
-    "refund": "Refund",
-    "topup": "Top-up",
-    "inquiry": "Balance inquiry",
-    "reversal": "Reversal",
-    "preauth": "Pre-authorisation",
-    "void": "Void",
-    "gift": "Gift",
+    "purchase": "purchase",
+    "refund": "refund",
+    "topup": "top-up",
+    "inquiry": "balance inquiry",
+    "reversal": "reversal",
+    "preauth": "pre-authorisation",
+    "void": "void",
+    "gift": "gift",
     "charged": "charged money",
     "points": "points",
     "grant": "grant",
@@ -273,5 +296,5 @@ def _moment(moment: int) -> str:
     return f"{_day(moment // 1_000_000)}, {clock_of(moment)}"
 
 
-EN = Words(TEXT, REASONS, NAMES, _won, _day, _month, _moment)
+EN = Words(TEXT, REASONS, NAMES, _won, _day, _month, _moment, inner_name)
 """English."""

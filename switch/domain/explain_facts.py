@@ -55,7 +55,8 @@ class PassedOver(msgspec.Struct, frozen=True):
 
 
 class ReturnFact(msgspec.Struct, frozen=True):
-    """Something of a purchase that came back. `undone`: it was itself reversed.
+    """Something of a purchase that came back. `undone`: it was itself reversed. `again`: it is such a
+    reversal, and `taken` the cashback that it granted again.
 
     `taken` is the cashback that was clawed back with it; `recovered` and `receivable` say from where, if the
     wallet had had it already; `treasury` what went to funders because the lot had expired.
@@ -71,6 +72,7 @@ class ReturnFact(msgspec.Struct, frozen=True):
     recovered: tuple[LotFact, ...] = ()
     receivable: int = 0
     undone: bool = False
+    again: bool = False
 
 
 class CorrectionFact(msgspec.Struct, frozen=True):
@@ -96,7 +98,10 @@ class OriginalFact(msgspec.Struct, frozen=True):
 
 
 class PaymentFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything stored of a payment that explains it. `card` is masked."""
+    """Everything stored of a payment that explains it. `card` is masked.
+
+    `campaigns` and `funders` are names by the codes that `pieces` have.
+    """
 
     programme: str
     member: str
@@ -134,6 +139,7 @@ class PaymentFacts(msgspec.Struct, frozen=True, kw_only=True):
     company: bool = False
     pieces: tuple[Piece, ...] = ()
     campaigns: dict[str, str] = {}
+    funders: dict[str, str] = {}
     granted: tuple[BudgetWon, ...] = ()
     missed: tuple[BudgetWon, ...] = ()
     kept: tuple[BudgetWon, ...] = ()

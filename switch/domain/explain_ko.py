@@ -1,6 +1,6 @@
 """Explanations in Korean, in the polite form that a call centre speaks."""
 
-from switch.domain.explain_words import Why, Words, clock_of, plain
+from switch.domain.explain_words import Why, Words, clock_of, outer_name, plain
 
 REASONS: dict[str, Why] = {
     "approved": Why("결제가 승인되었습니다."),
@@ -71,27 +71,23 @@ REASONS: dict[str, Why] = {
     ),
     "over_payment_limit": Why(
         "1회 결제 한도를 초과했습니다.",
-        figures="1회 한도 {limit}을 {short} 초과했습니다. {left}까지는 승인되었을 것입니다.",
+        figures="1회 한도 {limit}을 {short} 초과했습니다.",
     ),
     "over_day_limit": Why(
         "1일 결제 한도를 초과했습니다.",
-        figures="1일 한도 {limit} 중 {used}을 이미 써서 {short} 초과했습니다. {left}까지는 승인되었을"
-        " 것입니다.",
+        figures="1일 한도 {limit} 중 {used}을 이미 써서 {short} 초과했습니다.",
     ),
     "over_month_limit": Why(
         "월 결제 한도를 초과했습니다.",
-        figures="월 한도 {limit} 중 {used}을 이미 써서 {short} 초과했습니다. {left}까지는 승인되었을"
-        " 것입니다.",
+        figures="월 한도 {limit} 중 {used}을 이미 써서 {short} 초과했습니다.",
     ),
     "over_topup_limit": Why(
         "월 충전 한도를 초과했습니다.",
-        figures="월 충전 한도 {limit} 중 {used}을 이미 충전하여 {short} 초과했습니다. {left}까지는"
-        " 충전되었을 것입니다.",
+        figures="월 충전 한도 {limit} 중 {used}을 이미 충전하여 {short} 초과했습니다.",
     ),
     "over_holding_limit": Why(
         "보유 한도를 초과했습니다.",
-        figures="보유 한도는 {limit}이고 이미 {used}을 보유하고 있어 {short} 초과했습니다. {left}까지는"
-        " 충전되었을 것입니다.",
+        figures="보유 한도는 {limit}이고 이미 {used}을 보유하고 있어 {short} 초과했습니다.",
     ),
     "over_issuance_limit": Why(
         "이번 달 발행 한도가 모두 소진되었습니다.",
@@ -103,7 +99,7 @@ REASONS: dict[str, Why] = {
     "original_not_approved": Why("원거래가 승인되지 않아 돌려줄 금액이 없습니다."),
     "over_remaining": Why(
         "원거래에 남은 금액보다 많습니다.",
-        figures="원거래 {limit} 중 {used}이 이미 취소되었습니다. {left}까지는 취소할 수 있었습니다.",
+        figures="원거래 {limit} 중 {used}이 이미 취소되었습니다.",
     ),
     "reversed_before": Why("취소 전문이 먼저 도착하여 승인하지 않았습니다."),
     "amount_differs": Why("원거래 금액과 다릅니다.", "당일 취소는 전액으로만 할 수 있습니다."),
@@ -117,6 +113,23 @@ REASONS: dict[str, Why] = {
     ),
     "pin_required": Why(
         "비밀번호 없는 비접촉 결제의 한도에 이르렀습니다.", "비밀번호를 입력하고 결제하면 됩니다."
+    ),
+    "unknown_case": Why(
+        "이 가맹점의 지역화폐에 없는 기부 사연입니다.", "모금 중인 사연의 코드를 쓰면 됩니다."
+    ),
+    "case_closed": Why("종료된 기부 사연입니다.", "모금 중인 사연에 기부하면 됩니다."),
+    "case_over": Why("기부 사연의 모금 기간이 끝났습니다.", "모금 중인 사연에 기부하면 됩니다."),
+    "case_filled": Why(
+        "기부 사연에 더 필요한 금액보다 많습니다.",
+        figures="목표액 {limit} 중 {used}이 이미 모여 {short} 초과했습니다.",
+    ),
+    "gifts_only": Why("기부만 받는 가맹점입니다.", "기부할 사연을 지정하면 됩니다."),
+    "case_elsewhere": Why(
+        "이 가맹점에서 받지 않는 기부 사연입니다.", "사연이 등록된 곳에서 기부하면 됩니다."
+    ),
+    "stopped_by_watch": Why(
+        "이상 거래로 의심되어 운영자가 확인할 때까지 사용이 정지되었습니다.",
+        "운영자가 정지를 해제하면 됩니다.",
     ),
     "atc_replayed": Why(
         "이미 사용된 칩 거래 카운터입니다. 복제된 카드일 수 있습니다.", "칩을 다시 읽어 결제하면 됩니다."
@@ -134,10 +147,12 @@ TEXT: dict[str, str] = {
     "headline_noted": "{moment} {merchant}, {kind} {amount}: 접수되었으며 금액은 움직이지 않았습니다.",
     "headline_declined": "{moment} {merchant}, {kind} {amount}: 거절되었습니다({code}).",
     "headline_standing": "{programme} 회원 {member}, {moment} 기준입니다.",
-    "answer": "응답",
+    "answer": "판정 결과",
     "money": "결제 수단",
     "cashback": "캐시백",
+    "returned": "취소 내역",
     "since": "이후 변동",
+    "member": "회원",
     "record": "원장 기록",
     "limits": "한도",
     "lots": "잔액",
@@ -145,21 +160,23 @@ TEXT: dict[str, str] = {
     "declined": "최근 거절",
     "no_merchant": "가맹점 없음",
     "cure": "승인되려면: {cure}",
+    "would_pass": "{won}까지는 승인되었을 것입니다.",
     "resets": "한도는 {day} 00:00부터 새로 계산됩니다.",
     "also": "그 밖의 사유: {why}",
     "rule": "제한 규칙 {code}: {rule}.",
+    "in_force": "{moment}부터 시행된 정책 버전 {version} 기준입니다.",
     "version": "{moment}부터 시행된 정책 버전 {version}에 따라 판정했습니다.",
     "original": "원거래: {moment} {kind} {won} (전표 번호 {seq}).",
     "note": "운영자 참고: {note}.",
-    "case": "기부 사례 {case}에 대한 기부입니다.",
+    "case": "기부 사연 {case}에 대한 기부입니다.",
     "outside_ref": "충전의 외부 참조번호: {ref}.",
-    "paid": "{place}. {lot}에서 {won}을 썼습니다.",
-    "held": "{lot}에서 {won}을 {day}까지 잡아 두었습니다.",
-    "released": "{lot}에서 잡아 둔 {won}을 풀었습니다.",
+    "paid": "{place}. {won} – {lot}.",
+    "held": "{won}을 {day}까지 잡아 두었습니다 – {lot}.",
+    "released": "잡아 둔 {won}을 풀었습니다 – {lot}.",
     "opened": "{won}이 새 로트 {lot_no}번에 충전되었습니다.",
     "lot": "{kind}(로트 {lot_no}번)",
     "lot_of": "{funder} {kind} ‘{campaign}’(로트 {lot_no}번)",
-    "lot_expires": "{lot}[{day}까지]",
+    "lot_expires": "{lot}, {day}까지",
     "passed_short": "‘{campaign}’: 최소 결제금액에 {short} 모자라 쓰이지 않았습니다.",
     "passed_barred": "‘{campaign}’: 이 가맹점에서는 쓸 수 없어 쓰이지 않았습니다.",
     "points_off": "포인트는 회원이 사용을 설정한 경우에만 쓰입니다.",
@@ -179,15 +196,19 @@ TEXT: dict[str, str] = {
     "granted": "적립이 확정된 캐시백: {won}{shares}.",
     "missed": "{funder}의 예산 ‘{budget}’에 {month} 잔액이 없어 {won}은 적립되지 않았습니다.",
     "kept": "적립된 {granted} 중 {kept}이 남아 있습니다.",
-    "return": "{moment} {kind} {won}: 캐시백 {taken}을 회수하고{shares} {kept}을 남겼습니다.",
+    "return": "{moment} {kind} {won}: 캐시백 {taken}을 회수하고 {kept}을 남겼습니다{shares}.",
     "return_none": "{moment} {kind} {won}: 회수한 캐시백이 없습니다.",
-    "restored": "{lot}에 {won}을 되돌렸습니다.",
+    "return_again": "{moment} {kind} {won}: 캐시백 {taken}을 다시 적립하여 {kept}이 되었습니다{shares}.",
+    "recovered_again": "회수했던 캐시백 {won}을 되돌렸습니다 – {lot}.",
+    "restored": "{won}을 되돌렸습니다 – {lot}.",
     "treasury": "유효기간이 지난 금액이므로 {won}은 {funder}에 귀속되었습니다.",
-    "recovered": "회수한 캐시백 중 {won}은 {lot}에서 가져왔습니다.",
+    "recovered": "회수한 캐시백 중 {won}을 잔액에서 뺐습니다 – {lot}.",
     "receivable": "캐시백 {won}은 이미 쓰였으므로 다음 적립에서 상계합니다.",
-    "open_clawback": "아직 지급되지 않은 캐시백이므로 지급 예정 금액에서 뺐습니다.",
+    "open_clawback": "회수분은 아직 지급되지 않은 적립 예정 금액에서 뺐습니다.",
     "undone": "이 취소는 나중에 다시 취소되었습니다.",
-    "correction": "정정 {number}번(정책 버전 {version} 기준): {stood}을 {due}으로 정정, {state}.",
+    "correction_less": "정정 {number}번: 정책 버전 {version} 기준 캐시백이 {won} 적습니다({state}).",
+    "correction_more": "정정 {number}번: 정책 버전 {version} 기준 캐시백이 {won} 많습니다({state}).",
+    "correction_shifted": "정정 {number}번: 정책 버전 {version} 기준 부담 기관이 바뀝니다({state}).",
     "corrected": "정정 처리 금액: {won}{shares}.",
     "waived": "{won}은 회수하지 않기로 했습니다.",
     "signature": "단말기 {terminal}, 거래번호 {stan}, 조회번호 {rrn}, 영업일 {day}.",
@@ -269,5 +290,5 @@ def _moment(moment: int) -> str:
     return f"{_day(moment // 1_000_000)} {clock_of(moment)}"
 
 
-KO = Words(TEXT, REASONS, NAMES, _won, _day, _month, _moment)
+KO = Words(TEXT, REASONS, NAMES, _won, _day, _month, _moment, outer_name)
 """Korean."""

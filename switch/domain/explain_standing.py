@@ -13,7 +13,7 @@ def explain_standing(facts: StandingFacts, language: str) -> Explanation:
     """The explanation of a member's standing. Raises KeyError for a language that there is not."""
     words = LANGUAGES[language]
     parts = (
-        ("record", _record(facts, words)),
+        ("member", _member(facts, words)),
         ("limits", _limits(facts, words)),
         ("lots", _lots(facts, words)),
         ("month", _month(facts, words)),
@@ -24,7 +24,7 @@ def explain_standing(facts: StandingFacts, language: str) -> Explanation:
     return Explanation(told, sections(parts, words))
 
 
-def _record(facts: StandingFacts, words: Words) -> Iterator[str]:
+def _member(facts: StandingFacts, words: Words) -> Iterator[str]:
     cards = ", ".join(f"{card} ({words.name(state)})" for card, state in facts.cards) or "-"
     yield words.say(
         "state",
@@ -33,7 +33,7 @@ def _record(facts: StandingFacts, words: Words) -> Iterator[str]:
         points=words.name("on" if facts.points_on else "off"),
     )
     since = words.moment(facts.version_since)
-    yield words.say("version", version=facts.version, moment=since)
+    yield words.say("in_force", version=facts.version, moment=since)
 
 
 def _limits(facts: StandingFacts, words: Words) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What every language of an explanation has: the same sentences, and how it writes money, rates and days."""
 
+import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -10,7 +11,7 @@ from switch.domain.money import PPM
 class Why(msgspec.Struct, frozen=True):
     """What is said of one reason: why it is so, what would have made it pass, and that with its figures.
 
-    `figures` may name {limit}, {used}, {short}, {left} and is said where the limit or what is short is known.
+    `figures` may name {limit}, {used}, {short} and is said where the limit or what is short is known.
     """
 
     why: str
@@ -19,7 +20,10 @@ class Why(msgspec.Struct, frozen=True):
 
 
 class Words(msgspec.Struct, frozen=True):
-    """One language. `text` has sentences by name with {fields}; the others translate names of things."""
+    """One language. `text` has sentences by name with {fields}; the others tell names, money and time.
+
+    `party` picks its part of a funder's name that is written in two languages: 국비 (national government).
+    """
 
     text: Mapping[str, str]
     reasons: Mapping[str, Why]
@@ -28,6 +32,7 @@ class Words(msgspec.Struct, frozen=True):
     day: Callable[[int], str]
     month: Callable[[int], str]
     moment: Callable[[int], str]
+    party: Callable[[str], str]
 
     def say(self, name: str, /, **fields: object) -> str:
         """One sentence. KeyError for a sentence or a field that the language does not have."""
@@ -58,3 +63,18 @@ def exact_share(basis: int, rate_ppm: int) -> str:
 def clock_of(moment: int) -> str:
     """hh:mm:ss of a moment (yyyymmddhhmmss)."""
     return f"{moment // 10_000 % 100:02d}:{moment // 100 % 100:02d}:{moment % 100:02d}"
+
+
+_TWO_NAMES = re.compile(r"(.+?) *\(([^()]+)\)")
+
+
+def outer_name(name: str) -> str:
+    """What stands before the brackets of a name, or all of it."""
+    parts = _TWO_NAMES.fullmatch(name)
+    return parts[1] if parts else name
+
+
+def inner_name(name: str) -> str:
+    """What stands within the brackets of a name, or all of it."""
+    parts = _TWO_NAMES.fullmatch(name)
+    return parts[2] if parts else name

@@ -120,6 +120,7 @@ class Reader:
             company=self._company and not (policy is not None and policy.company_cashback),
             pieces=detail.pieces,
             campaigns={code: one.name for code, (_, one) in names.windows.items()},
+            funders={one.id: one.name for one in names.programme.funders},
             granted=names.shares(granted) if own else (),
             missed=names.shares(detail.missed),
             kept=names.shares(kept_of(detail)) if own else (),
@@ -194,6 +195,7 @@ class Reader:
             recovered=tuple(self._lot(number, won) for number, _, won in detail.recovered),
             receivable=detail.receivable,
             undone=row.returned > 0,
+            again=row.basis > 0,
         )
 
     def _original(self, row: Row[Any], detail: Detail) -> OriginalFact | None:
