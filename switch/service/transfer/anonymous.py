@@ -103,8 +103,10 @@ def export_anonymous(
 
 def _of_day(connection: Connection, programme_no: int, day: date, key: bytes) -> Iterator[tuple[Any, ...]]:
     keyed = hmac.new(key, digestmod=hashlib.sha256)
-    rows = connection.execution_options(yield_per=_ROWS).execute(
-        text(_PAYMENTS), {"programme_no": programme_no, "day": day, "few": FEW}
+    rows = connection.execute(
+        text(_PAYMENTS),
+        {"programme_no": programme_no, "day": day, "few": FEW},
+        execution_options={"yield_per": _ROWS},
     )
     told = day.isoformat()
     for hour, wallet_id, kind, outcome, *rest in rows:
