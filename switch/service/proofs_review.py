@@ -1,4 +1,4 @@
-"""Invariants of corrections: what their lines say was booked is what the entries say, and two people agreed."""
+"""Invariants of corrections: their lines say what the entries say, and two people agreed on them."""
 
 # (name, about, query); each query counts (rows looked at, rows that break the invariant, examples).
 CHECKS: tuple[tuple[str, str, str], ...] = (
