@@ -10,12 +10,16 @@ import typer
 
 from switch.cli import (
     batches,
+    budget,
+    campaign,
     correct,
     data,
     donation,
+    draw,
     explain,
     key,
     looking,
+    money,
     notify,
     serving,
     simulate,
@@ -82,8 +86,12 @@ app.command("import-programme")(transfer.import_programme)
 app.command("explain")(explain.explain)
 app.add_typer(simulate.programme, name="programme")
 app.add_typer(data.imports, name="import")
+app.add_typer(campaign.campaign, name="campaign")
+app.add_typer(budget.budget, name="budget")
+app.add_typer(money.money, name="money")
 app.add_typer(correct.correct, name="correct")
 app.add_typer(donation.donation, name="donation")
+app.add_typer(draw.draw, name="draw")
 app.add_typer(looking.wallet, name="wallet")
 app.add_typer(looking.payment, name="payment")
 app.add_typer(looking.merchant, name="merchant")

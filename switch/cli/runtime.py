@@ -23,6 +23,7 @@ from switch.service.import_files import ImportRefusedError
 from switch.service.programmes import ApplyRefusedError
 from switch.service.vault import VaultError
 from switch.settings import ConfigError, Settings, load_settings
+from switch.store.acts import ActConflictError
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, open_engine
 from switch.store.funding import NoOpenDateError
 from switch.wire.redact import redact
@@ -46,6 +47,7 @@ class UnavailableError(RuntimeError):
 _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((ConfigError, ClockError, VaultError, NotReadyError), EXIT_CONFIG),
     ((ImportRefusedError, ProgrammeError, ApplyRefusedError, NotFoundError, RefusedError), EXIT_INPUT),
+    ((ActConflictError,), EXIT_INPUT),
     ((DatabaseUnavailableError, NoOpenDateError, UnavailableError), EXIT_UNAVAILABLE),
 )
 

@@ -33,6 +33,9 @@ _TAKE_FREE = text("""
 _TAKE_SLOT = text("""
     UPDATE budget_slot SET won = won - :won WHERE budget_no = :budget AND month = :month AND slot = :slot
 """)
+_RESIZE = text("""
+    UPDATE budget_month SET amount = amount + :won WHERE budget_no = :budget AND month = :month
+""")
 _STANDING = text("""
     SELECT m.amount, coalesce(sum(s.granted), 0)::bigint, coalesce(sum(s.returned), 0)::bigint,
            (m.free + coalesce(sum(s.won), 0))::bigint
@@ -107,6 +110,18 @@ def give(connection: Connection, line: Line, month: int, won: int) -> None:
         _count(connection, at, returned=won)
     else:
         _count(connection, at, returned=won, retired=won)
+
+
+def resize(connection: Connection, line: Line, month: int, won: int) -> Standing | None:
+    """Change the amount of a budget's month by won, not below what is granted: None where it would be."""
+    at = _pool(connection, line, month)
+    free: int = connection.execute(_FREE, at).scalar_one()
+    slots = [(row.slot, row.won) for row in connection.execute(_SLOTS, at)] if free + won < 0 else []
+    if free + sum(left for _, left in slots) + won < 0:
+        return None
+    take_out(connection, at, -won, free, slots)
+    connection.execute(_RESIZE, {**at, "won": won})
+    return standing(connection, line, month)
 
 
 def take_out(

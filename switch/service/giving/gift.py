@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from switch.domain.acts import REFERENCE_LENGTH_MAX, ActKind
 from switch.domain.acts import gift as choose
 from switch.domain.money import WON_MAX
-from switch.domain.programme import Policy
+from switch.domain.programme import NoPolicy, Policy
 from switch.domain.wallet import LOT_KIND_NAME, Holder, Lot, LotKind, Wallet
 from switch.ledger.chart import Account
 from switch.ledger.journal import entry
@@ -67,7 +67,10 @@ def gift(
         raise RefusedError(f"--reference has 1 to {most} characters: it makes the gift happen once")
     with engine.connect() as connection:
         at = programme_of(connection, programme_id)
-        policy = at.programme.policy_at(now)
+        try:
+            policy = at.programme.policy_at(now)
+        except NoPolicy:
+            raise RefusedError(f"programme {programme_id} has no policy in force yet: apply one") from None
         found = find_members(connection, at.programme_no, [giver, receiver])
         of_giver, of_receiver = (_member(found, programme_id, one) for one in (giver, receiver))
     day = open_days(engine, at, now)
