@@ -44,6 +44,8 @@ def wallet_show(
         return
     facts: list[tuple[str, object]] = [
         ("state", view.state),
+        ("holder", view.holder),
+        ("tags", ", ".join(view.tags)),
         ("points may be spent", view.points_on),
         ("balance", view.balance),
         *((f"balance, {kind}", won) for kind, won in view.balance_by_kind.items()),
@@ -58,7 +60,7 @@ def wallet_show(
             (f"spent on {view.day}", view.day_spent),
         ]
     show_table(f"Wallet of {member} ({programme})", ("", "won"), facts)
-    columns = ("lot", "kind", "funder", "balance", "granted", "opened", "expires")
+    columns = ("lot", "kind", "funder", "balance", "granted", "opened", "expires", "campaign")
     rows = [
         (
             f"{one.lot_no}",
@@ -68,6 +70,7 @@ def wallet_show(
             one.granted,
             f"{one.opened}",
             f"{one.expires or ''}",
+            one.campaign,
         )
         for one in view.lots
     ]

@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, select
 
 from switch.domain.payment import Kind, Outcome
+from switch.domain.programme_file import from_canonical
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import Entry
-from switch.domain.wallet import LOT_KIND_NAME
+from switch.domain.wallet import LOT_KIND_NAME, Holder
 from switch.ledger.chart import Account
 from switch.ledger.journal import Source
 from switch.service.admin import find_wallet
@@ -27,6 +28,7 @@ from switch.store.schema import (
     programme,
     wallet,
 )
+from switch.store.schema_programme import campaign
 
 PAYMENTS_MAX = 1_000
 ROWS_AT_A_TIME = 2_000
@@ -34,7 +36,7 @@ ENTRIES_MAX = 10_000
 
 
 class LotView(msgspec.Struct, frozen=True):
-    """A lot: won left and granted; days yyyymmdd, `expires` 0 never."""
+    """A lot: won left and granted; days yyyymmdd, `expires` 0 never; `campaign` is its code, "" none."""
 
     lot_no: int
     kind: str
@@ -43,6 +45,7 @@ class LotView(msgspec.Struct, frozen=True):
     granted: int
     opened: int
     expires: int
+    campaign: str = ""
 
 
 class CardView(msgspec.Struct, frozen=True):
@@ -119,13 +122,18 @@ class EntryView(msgspec.Struct, frozen=True):
 
 
 class WalletView(msgspec.Struct, frozen=True):
-    """A member's wallet. Counters of the month are those of `month` (yyyymm), of the day those of `day`."""
+    """A member's wallet. Counters of the month are those of `month` (yyyymm), of the day those of `day`.
+
+    `balance` is what terminals are told: coupons are worth nothing by themselves.
+    """
 
     programme: str
     member: str
     wallet_id: int
     bucket: int
     state: str
+    holder: str
+    tags: list[str]
     points_on: bool
     balance: int
     balance_by_kind: dict[str, int]
@@ -153,11 +161,12 @@ def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int
         lots = [
             LotView(
                 *(one.lot_no, LOT_KIND_NAME.get(one.kind, str(one.kind)), one.funder_id or ""),
-                *(one.balance, one.granted, one.opened, one.expires),
+                *(one.balance, one.granted, one.opened, one.expires, one.code or ""),
             )
             for one in connection.execute(
-                select(lot, funder.c.funder_id)
+                select(lot, funder.c.funder_id, campaign.c.code)
                 .outerjoin(funder, funder.c.funder_no == lot.c.funder_no)
+                .outerjoin(campaign, campaign.c.campaign_no == lot.c.campaign_no)
                 .where(lot.c.bucket == key.bucket, lot.c.wallet_id == key.wallet_id)
                 .order_by(lot.c.lot_no)
             )
@@ -191,8 +200,10 @@ def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int
             wallet_id=row.wallet_id,
             bucket=row.bucket,
             state="active" if row.state == 1 else "stopped",
+            holder=Holder(row.holder).name.lower(),
+            tags=_tags(connection, row.programme_no, row.tags) if row.tags else [],
             points_on=row.points_on,
-            balance=sum(one.balance for one in lots),
+            balance=sum(one.balance for one in lots if one.kind != "coupon"),
             balance_by_kind={
                 kind: sum(one.balance for one in lots if one.kind == kind) for kind in LOT_KIND_NAME.values()
             },
@@ -209,6 +220,14 @@ def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int
             cards=cards,
             payments=payments_where(connection, mine, payments),
         )
+
+
+def _tags(connection: Connection, programme_no: int, bits: int) -> list[str]:
+    """The names of a member's tags."""
+    query = select(programme.c.document).where(programme.c.programme_no == programme_no)
+    document: str = connection.execute(query).scalar_one()
+    names = from_canonical(document.encode()).member_tags
+    return [name for place, name in enumerate(names) if bits >> place & 1]
 
 
 def payment_list(

@@ -57,6 +57,10 @@ def test_a_merchant_changes_on_its_day_and_the_same_file_again_changes_nothing(
         assert json.loads(capsys.readouterr().out)["changed"] == changed
     assert town.scalar("SELECT reference_epoch FROM control") == int(str(epoch)) + 1
     assert town.dure("import", "merchants", merchants(town, day(3), size="large")) == 0
+    capsys.readouterr()
+    assert town.dure("merchant", "show", "S-1", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["changes"]
+    assert [(one[1], one[2]) for one in shown] == [("academy", "small"), ("academy", "large")]
     shop = load_reference(town.engine).merchants[1]
     told = [(shop.on(day_of_date(TODAY + timedelta(days=n)))) for n in (0, 1, 2, 3)]
     assert [one.category for one in told] == ["restaurant", "academy", "academy", "academy"]
@@ -124,6 +128,12 @@ def test_members_have_tags_and_may_be_companies(town: Desk, capsys: pytest.Captu
         report = json.loads(capsys.readouterr().out)
         assert (report["new"], report["changed"]) == (new, changed)
     assert town.scalar(tags) == "6:1 0:1 0:2"
+    told = []
+    for member in ("M-1", "C-1"):
+        assert town.dure("wallet", "show", "--programme", "seoro", "--member", member, "--json") == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert [one["tags"] for one in told] == [["youth", "volunteer"], []]
+    assert [one["holder"] for one in told] == ["person", "company"]
     # a file without these columns leaves them as they are
     assert town.dure("import", "members", str(town.file("less.csv", TOWN["members"]))) == 0
     assert town.scalar(tags) == "6:1 0:1 0:2"

@@ -84,7 +84,7 @@ def test_versions_and_funders_cannot_be_left_out(town: Desk, capsys: pytest.Capt
     content = SEORO.read_text(encoding="utf-8")
     last = content.rindex("[[policy]]")
     assert town.dure("programme", "apply", str(town.file("short.toml", content[:last]))) == 2
-    assert 'policy version "2025-09": is in force and missing here' in capsys.readouterr().err
+    assert 'policy version "2026-01": is in force and missing here' in capsys.readouterr().err
 
 
 def test_cards_follow_their_table(town: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_looking(town: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert town.dure("wallet", "show", "--programme", "seoro", "--member", "M-1", "--json") == 0
     wallet = json.loads(capsys.readouterr().out)
-    assert wallet["balance_by_kind"] == {"charged": 100_000, "points": 5_000}
+    assert wallet["balance_by_kind"] == {"charged": 100_000, "points": 5_000, "grant": 0, "coupon": 0}
     assert wallet["cards"][0]["card"] == "941061******0019"
     assert wallet["payments"][0]["cashback_by_funder"] == {"national": 800, "city": 400, "district": 800}
     assert town.dure("payment", "list", "--terminal", "T0000001", "--date", "2026-11-01", "--json") == 0
