@@ -1,11 +1,14 @@
-"""How much is worked on at once, over all lines: the rest waits its turn, in the order it came.
+"""How much is worked on at once, over all lines: the rest waits, and each line has its turn.
 
 Thousands of messages at once would all be slow together, until HSM and terminals give up on each of them. So
 some are worked on and quickly done while the others wait. What has waited too long is dropped without an
 answer: its terminal no longer listens, and will repeat or reverse.
+
+Lines that wait take turns, one message each, so that whoever sends the most does not hold up the others: a
+message waits for one turn of the lines before it, not for all that stands behind them.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Protocol
 
 from switch.service import metrics
@@ -29,25 +32,23 @@ class Sender(Protocol):
 class Gate:
     """Lets messages in. One for all lines of a process; times are the event loop's, in seconds."""
 
-    __slots__ = ("_limits", "_waiting", "working")
+    __slots__ = ("_limits", "_lines", "waiting", "working")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._waiting: deque[tuple[Sender, bytes, float]] = deque()
+        # In the order of their turns; a line without a message is not here.
+        self._lines: OrderedDict[Sender, deque[tuple[bytes, float]]] = OrderedDict()
+        self.waiting = 0  # messages that wait for their turn
         self.working = 0
-
-    @property
-    def waiting(self) -> int:
-        """Messages that wait for their turn."""
-        return len(self._waiting)
 
     def enter(self, sender: Sender, payload: bytes, now: float) -> bool:
         """Begin with this message, now or in its turn; False when too many wait: it is dropped."""
-        if self.working < self._limits.working_max and not self._waiting:
+        if self.working < self._limits.working_max and not self.waiting:
             self.working += 1
             sender.begin(payload)
-        elif len(self._waiting) < self._limits.waiting_max:
-            self._waiting.append((sender, payload, now))
+        elif self.waiting < self._limits.waiting_max:
+            self._lines.setdefault(sender, deque()).append((payload, now))
+            self.waiting += 1
         else:
             metrics.REQUESTS_SHED.inc("full")
             return False
@@ -56,8 +57,12 @@ class Gate:
     def leave(self, now: float) -> None:
         """A message is done: the next may begin."""
         self.working -= 1
-        while self._waiting and self.working < self._limits.working_max:
-            sender, payload, since = self._waiting.popleft()
+        while self.waiting and self.working < self._limits.working_max:
+            sender, messages = self._lines.popitem(last=False)
+            payload, since = messages.popleft()
+            self.waiting -= 1
+            if messages:
+                self._lines[sender] = messages  # at the end: the next turn is another's
             if now - since > self._limits.waiting_s:
                 metrics.REQUESTS_SHED.inc("late")
                 sender.passed_over()

@@ -176,8 +176,11 @@ def test_a_gate_lets_messages_in_by_turn_and_drops_what_nobody_waits_for() -> No
     gate.leave(101.0)
     assert line.begun == [b"\0", b"\1", b"\2"]
     line.gone = True
+    gate.leave(101.0)  # each line has its turn: the other's one message stands before the two that are left
+    assert (line.passed, other.begun, gate.waiting) == (0, [b"o"], 2)
     gate.leave(101.0)  # the two that are left of the line that has gone are passed over
-    assert (line.passed, other.begun) == (2, [b"o"])
+    assert (line.passed, gate.waiting, gate.working) == (2, 0, 1)
+    gate.enter(other, b"n", 101.0)  # type: ignore[arg-type]
     late = _Stub()
     gate.enter(late, b"1", 102.0)  # type: ignore[arg-type]
     gate.enter(late, b"2", 108.0)  # type: ignore[arg-type]
