@@ -44,6 +44,20 @@ def as_booked(wallet: Wallet, stored: Stored, detail: Detail, known: dict[int, S
         apply_usage(wallet, change)
 
 
+def hold_again(wallet: Wallet, stored: Stored, detail: Detail, known: dict[int, Stored]) -> None:
+    """Let only what a payment did to holds happen once more."""
+    known[stored.seq] = stored
+    if stored.outcome in _NOTHING:
+        return
+    if stored.key.kind == Kind.PREAUTH:
+        _grow(wallet, stored, detail)
+    elif stored.key.kind == Kind.PURCHASE:
+        wallet.held.pop(stored.original_seq, None)
+        wallet.holds = len(wallet.held)
+    elif detail.released or detail.hold:
+        _free(wallet, stored, detail, known)
+
+
 def usage_of(stored: Stored, detail: Detail, known: dict[int, Stored]) -> UsageChange | None:
     """By how much a booked payment changed the member's counters; None: not at all.
 
@@ -96,12 +110,16 @@ def _back(wallet: Wallet, stored: Stored, detail: Detail, known: dict[int, Store
 
 
 def _hold(wallet: Wallet, stored: Stored, detail: Detail) -> None:
+    _grow(wallet, stored, detail)
+    if detail.tap:
+        _tap(wallet, stored)
+
+
+def _grow(wallet: Wallet, stored: Stored, detail: Detail) -> None:
     seq = stored.original_seq or stored.seq
     before = wallet.held.get(seq) or Hold(seq, stored.key.local_day, detail.expires, 0, ())
     wallet.held[seq] = grown(before, detail.hold)
     wallet.holds = len(wallet.held)
-    if detail.tap:
-        _tap(wallet, stored)
 
 
 def _free(wallet: Wallet, stored: Stored, detail: Detail, known: dict[int, Stored]) -> None:

@@ -234,7 +234,7 @@ def _proportion(past: Past, origin: tuple[int, int, Grants]) -> Grants:
     """What a return takes of what the shadow granted, (kind, approved, grants) of its original: the part of
     the won that came back. Of a return that is undone: all that it took, negative."""
     kind, approved, grants = origin
-    if kind != Kind.PURCHASE:
+    if kind != Kind.PURCHASE or not approved:  # what was refused live is taken back whole, if at all
         return grants
     before, after = past.detail.returned or (0, past.stored.approved)
     shares = [

@@ -13,8 +13,10 @@ import psycopg
 
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.payment import Kind
-from switch.domain.replay_booked import usage_of
+from switch.domain.programme_file import HOLD_DAYS_MAX
+from switch.domain.replay_booked import hold_again, usage_of
 from switch.domain.replay_values import Booked, Past
+from switch.domain.request import Stored
 from switch.domain.wallet import Lot, MonthUsage, Wallet
 from switch.ledger.journal import Source
 from switch.service.review.history import (
@@ -60,6 +62,12 @@ GROUP BY e.wallet_id, e.seq, e.business_date, e.lot_no ORDER BY e.wallet_id, e.s
 _MONTHS = f"""\
 SELECT u.wallet_id, u.month, u.spent, u.basis, u.topup FROM {_SINCE}
 JOIN usage_month u ON u.bucket = k.bucket AND u.wallet_id = k.wallet_id AND u.month >= %(month)s"""  # noqa: S608
+_HELD = f"""\
+SELECT {STORED_COLUMNS} FROM {_SINCE}
+JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq <= k.seq
+WHERE p.local_day >= %(floor)s - {HOLD_DAYS_MAX} AND (p.kind = {Kind.PREAUTH:d}
+   OR p.original_seq > 0 AND p.kind IN ({Kind.PURCHASE:d}, {Kind.REVERSAL:d}, {Kind.VOID:d}))
+ORDER BY p.bucket, p.wallet_id, p.seq"""  # noqa: S608
 _DAYS = f"""\
 SELECT p.wallet_id, p.local_day, sum(p.approved - p.returned)::bigint FROM {_SINCE}
 JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.kind = {Kind.PURCHASE:d}
@@ -113,6 +121,10 @@ def waiting(
     for row in connection.execute(_MONTHS, keys):
         months.setdefault(row[0], {})[row[1]] = MonthUsage(*row[2:])
     days = _days(connection, keys, payments)
+    holding: dict[int, list[Past]] = {}
+    for row in connection.execute(_HELD, keys):
+        past = past_of(row)
+        holding.setdefault(past.stored.wallet_id, []).append(past)
     found = []
     for row in rows:
         number = row[1]
@@ -122,6 +134,9 @@ def waiting(
         _usage(
             state.wallet, row[8:12], months.get(number, {}), days.get(number, {}), payments.get(number, ())
         )
+        known: dict[int, Stored] = {}
+        for past in holding.get(number, ()):
+            hold_again(state.wallet, past.stored, past.detail, known)
         found.append(Waiting(row[0], number, row[6], Journey(state, events)))
     return found
 
