@@ -26,6 +26,11 @@ def test_the_fee_is_the_floor_on_the_days_net() -> None:
     assert (day.fee, day.paid, day.carried_out) == (76, 50_674, 0)
 
 
+def test_gifts_bear_no_fee() -> None:
+    day = net(POLICY, sales=50_750, refunds=750, carried_in=0, annual_sales=300_000_000, donation=True)
+    assert (day.fee_rate_ppm, day.fee, day.paid) == (0, 0, 50_000)
+
+
 def test_a_negative_net_gives_the_fee_back_and_is_carried() -> None:
     first = net(POLICY, sales=30_000, refunds=200_000, carried_in=0, annual_sales=300_000_001)
     assert (first.fee, first.paid, first.carried_out) == (-1_530, 0, -168_470)
