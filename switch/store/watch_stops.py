@@ -11,11 +11,12 @@ from switch.store.schema_watch import stop
 
 
 class Stopped(msgspec.Struct, frozen=True, gc=False):
-    """A flag that stops a subject, and the last day (yyyymmdd) of that."""
+    """A flag that stops a subject, the last day (yyyymmdd) of that, and whether it was lifted since."""
 
     flag_no: int
     subject: int
     until_day: int
+    lifted: bool = False
 
 
 def stopped_shops(connection: Connection) -> dict[int, int]:
@@ -31,12 +32,14 @@ def stopped_shops(connection: Connection) -> dict[int, int]:
 def stops_of(
     connection: Connection, programme_no: int, wallet_id: int, merchant_no: int, day: int
 ) -> list[Stopped]:
-    """The flags that stop a payment of this wallet at this shop on a day (yyyymmdd): for operators only."""
+    """The flags whose stops cover this wallet or shop on a day (yyyymmdd), lifted since or not.
+
+    For operators only: a member is not told of flags.
+    """
     rows = connection.execute(
-        select(stop.c.flag_no, stop.c.subject, stop.c.until_day)
+        select(stop.c.flag_no, stop.c.subject, stop.c.until_day, stop.c.lifted_at.is_not(None))
         .where(
             stop.c.programme_no == programme_no,
-            stop.c.lifted_at.is_(None),
             stop.c.until_day >= day,
             ((stop.c.subject == int(Subject.MEMBER)) & (stop.c.wallet_id == wallet_id))
             | ((stop.c.subject == int(Subject.SHOP)) & (stop.c.merchant_no == merchant_no)),

@@ -18,6 +18,7 @@ from switch.domain.explain_facts import (
     PassedOver,
     PaymentFacts,
     ReturnFact,
+    RuleText,
 )
 from switch.domain.granting import kept_of
 from switch.domain.payment import Kind, Outcome
@@ -29,6 +30,7 @@ from switch.service.review.names import Names
 from switch.store.corrections import LEFT_OUT, POSTED
 from switch.store.schema import card, lot, member, merchant, payment, wallet
 from switch.store.schema_review import correction, correction_line
+from switch.store.watch_stops import stops_of
 
 _TAKES_BACK = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
 _OF_DAY, _OF_MONTH = "over_day_limit", "over_month_limit"
@@ -148,8 +150,19 @@ class Reader:
             return ()
         name = BY_NUMBER[row.reason].name if row.reason in BY_NUMBER else str(row.reason)
         rules = tuple(self._names.rule(policy, code) for code in detail.rules)
+        if name == "stopped_by_watch":
+            rules = self._flags(row)
         resets = _resets(name, day_of_date(row.local_day))
         return (FaultFact(name, detail.limit, detail.used, detail.short, resets, rules),)
+
+    def _flags(self, row: Row[Any]) -> tuple[RuleText, ...]:
+        """The flags whose stops cover a payment's day, lifted since or not."""
+        day = day_of_date(row.local_day)
+        found = stops_of(self._connection, row.programme_no, row.wallet_id, row.merchant_no, day)
+        return tuple(
+            RuleText(f"flag {one.flag_no}", f"감시 기록 {one.flag_no}번", f"flag {one.flag_no} of the watch")
+            for one in found
+        )
 
     def lot_fact(self, number: int, won: int) -> LotFact:
         """A lot by its number, with won of it."""

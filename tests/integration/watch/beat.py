@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from switch.domain.payment import Kind, PaymentKey, bucket_of
 from switch.domain.programme import Programme
+from switch.domain.programme_file import canonical_policy
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import OriginalRef, PinCheck, Request
 from switch.domain.watch import Watch
@@ -51,6 +52,11 @@ class Beat(Ground):
                     " SELECT 'T000000' || merchant_no, merchant_no, 'active', '', '' FROM merchant"
                 )
             )
+            for one in programme().policies:
+                connection.execute(
+                    text("UPDATE policy SET document = :document WHERE version = :version"),
+                    {"document": canonical_policy(one).decode(), "version": one.version},
+                )
         self.stan = 0
 
     def payment(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from switch.cli import run
+from switch.domain.reasons import REASONS
 from switch.service.vault import new_key_file
 from tests.integration.watch.beat import Beat
 from tests.support.stage import Program
@@ -72,6 +73,14 @@ async def test_scan_list_show_judge_and_export(
     )
     assert told.count("30,000") == 3
     assert "payments declined until  2026-07-01" in told
+
+    (refused,) = await beat.told([beat.payment(2, 1_000, 115_930)])
+    assert refused.stored.reason == REASONS["stopped_by_watch"].number
+    key = refused.stored.key
+    named = f"{key.terminal_id}/{key.stan:06d}/2026-06-29"
+    assert run(["--config", str(config), "explain", named]) == 0
+    told = capsys.readouterr().out
+    assert f"flag {number} of the watch" in told
 
     assert dure(config, "clear", number, "--programme", "test", "--by", "kim", "--note", "a birthday") == 0
     assert capsys.readouterr().out == f"flag {number} on member M-2: cleared\n"

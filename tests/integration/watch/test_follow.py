@@ -135,6 +135,7 @@ async def test_a_rule_that_declines_stops_the_member_until_its_day_or_until_it_i
     assert await beat.pay(beat.payment(4, 1_000, 120_000, day=20260702)) == ["approved"]
     with beat.engine.connect() as connection:
         assert stops_of(connection, 1, 4, world.PLAIN, TODAY) == [Stopped(1, 1, 20260701)]
+        assert stops_of(connection, 1, 4, world.PLAIN, 20260702) == []
     beat.set_day(TODAY)
     judge(beat.engine, "test", 1, "cleared", "kim", "a birthday", beat.time)
     assert await beat.pay(beat.payment(4, 1_000, 120_100)) == ["approved"]
