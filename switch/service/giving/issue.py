@@ -35,7 +35,7 @@ from switch.store.cards import find_members
 from switch.store.funding import hold_open_date
 from switch.store.reference_write import ProgrammeAt
 
-WALLETS_AT_ONCE = 1_000
+WALLETS_AT_ONCE = 500
 """Wallets in one transaction: a payment of one of them waits no longer than this many take."""
 
 
@@ -168,21 +168,17 @@ def _issue_all(run: _Run, people: Iterable[Person], total: int, progress: Progre
 
 def _issue_some(run: _Run, connection: Connection, people: list[Person]) -> None:
     """One transaction: hold the date, lock, see who gets it, take from the pot, book."""
+    code, counted = run.to.campaign.code, run.report
+    references = {person: f"issue:{code}:{run.round_no}:{person.wallet_id}" for person in people}
     booked_on = hold_open_date(connection, run.at.programme_no, run.business_day)
     batch = ActBatch(connection, run.at.programme_no, booked_on, run.actor, run.now)
-    wallets = batch.lock((person.bucket, person.wallet_id) for person in people)
-    references = {
-        person: f"issue:{run.to.campaign.code}:{run.round_no}:{person.wallet_id}" for person in people
-    }
-    known = batch.known(references.values())
-    counted = run.report
+    # Acts are never undone: who has it by now needs no lock. The rest is looked at again behind the lock.
+    asking = _without(batch, references, people)
+    wallets = batch.lock((person.bucket, person.wallet_id) for person in asking)
+    asking = _without(batch, references, asking)
     counted.members += len(people)
-    getting: list[Person] = []
-    for person in people:
-        if (references[person], 0) in known:
-            counted.had_it += 1
-        elif _may_have(run, wallets[person.bucket, person.wallet_id], counted):
-            getting.append(person)
+    counted.had_it += len(people) - len(asking)
+    getting = [one for one in asking if _may_have(run, wallets[one.bucket, one.wallet_id], counted)]
     line, won = run.to.line, run.to.campaign.won
     month = booked_on.year * 100 + booked_on.month
     if line is not None and getting:
@@ -196,6 +192,12 @@ def _issue_some(run: _Run, connection: Connection, people: list[Person]) -> None
     batch.write()
     counted.issued += len(getting)
     counted.won += won * len(getting)
+
+
+def _without(batch: ActBatch, references: dict[Person, str], people: list[Person]) -> list[Person]:
+    """Those of the people who have not had the round."""
+    known = batch.known(references[person] for person in people)
+    return [person for person in people if (references[person], 0) not in known]
 
 
 def _may_have(run: _Run, wallet: Wallet, counted: IssueReport) -> bool:
