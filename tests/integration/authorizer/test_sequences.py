@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from switch.domain.calendar import date_of_day
+from switch.domain.decision import decode_detail, encode_detail
 from switch.domain.request import Request
 from switch.domain.wallet import Wallet
 from switch.service.authorizer import Authorizer
@@ -26,6 +27,7 @@ from tests.unit.decide.sequences import LIMITS, Act, Day, Night, sequence, walle
 def as_told(answer: Answer) -> tuple[object, ...]:
     """What an answer tells, apart from what later payments change in its row."""
     plain = msgspec.structs.asdict(answer.stored)
+    plain["detail"] = encode_detail(msgspec.structs.replace(decode_detail(answer.stored.detail), kept=None))
     return (answer.differs, *[plain[name] for name in plain if name not in ("returned", "outcome")])
 
 
