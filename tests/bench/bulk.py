@@ -3,8 +3,9 @@
     python -m tests.bench.bulk --cards 1000000 --merchants 100000
 
 Each import is the command itself, `dure-switch import …`, as a process of its own; its seconds and the most
-memory that it held (`ru_maxrss`) are measured, then the same file once more, which must change nothing. At
-last the reference data are loaded as a starting switch loads them. The database is the embedded one.
+memory that it held are measured (`ru_maxrss`: never less than what this bench held when it began it), then
+the same file once more, which must change nothing. At last the reference data are loaded as a starting
+switch loads them. The database is the embedded one.
 """
 
 import argparse
