@@ -23,8 +23,7 @@ from switch.store.reference import load_reference
 from switch.store.schema_donations import donation_case
 from switch.store.schema_donations import gift as gift_table
 
-CHANNEL = "online"
-"""The channel of a gift by command, where restrictions ask for one."""
+CHANNEL_DEFAULT = "pos"
 
 
 class DonationReport(msgspec.Struct, frozen=True):
@@ -78,9 +77,10 @@ def donate(
             raise NotFoundError(f'no donation case "{code}": `dure-switch donation list` shows them')
     moment = now.astimezone(SEOUL)
     today = day_of_date(moment.date())
-    terms = load_reference(engine).terms(
-        at.programme_no, merchant_no, today, int(moment.strftime("%H%M%S")), CHANNEL
-    )
+    rules = load_reference(engine)
+    # A command comes by no channel: restrictions that ask for one judge it by the merchant's first.
+    channel = next(iter(rules.merchants[merchant_no].channels), CHANNEL_DEFAULT)
+    terms = rules.terms(at.programme_no, merchant_no, today, int(moment.strftime("%H%M%S")), channel)
     day = open_days(engine, at, now)
     with engine.begin() as connection:
         held_open = hold_open_date(connection, at.programme_no, day)

@@ -1,10 +1,13 @@
 """Gifts and referenced top-ups over TCP: DC, DF and XR in field 48, and what the terminal is told."""
 
+import json
 from datetime import date
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from switch.cli import run
 from switch.service.giving.case_file import NewCase
 from switch.service.giving.cases import case_views, open_cases
 from switch.service.import_files import Problems
@@ -124,3 +127,69 @@ def test_a_top_up_sent_three_times_debits_once_across_a_restart(house: House) ->
         again = payment(terminal, house.now, "0200", card, 40_000, code="210000", private=reference)
         assert line.exchange(terminal, again).approved
         assert house.balance(card) == WON + 40_000
+
+
+def test_the_operators_commands(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = run(
+            ["--config", str(house.stage.directory / "switch.toml"), *arguments, "--programme", "seoro"]
+        )
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    with house.line() as line:
+        terminal, card = share(house, line, "CLI-1", 50_000), house.card()
+    member = house.member(card)
+    file = tmp_path / "cases.csv"
+    file.write_text(
+        "code,kind,title,text,target,deadline,merchant_id\n"
+        f"CLI-2,tuition,등록금,두 아이,3000000,2026-12-31,{terminal.merchant_id}\n"
+    )
+    assert command("donation", "open", str(file))[:2] == (0, "1 opened, 0 stood already\n")
+    assert command("donation", "open", str(file))[:2] == (0, "0 opened, 1 stood already\n")
+    assert command("donation", "open", str(file), "--code", "X")[0] == 2
+    code, out, err = command("donation", "give", member, "CLI-2", "7000", "--charged", "--reference", "cli-1")
+    assert (code, "7,000 won given" in out, "still needs 2,993,000" in out) == (0, True, True), err
+    assert "was given before" not in out
+    code, out, _ = command("donation", "give", member, "CLI-2", "7000", "--charged", "--reference", "cli-1")
+    assert (code, "7,000 won was given before" in out) == (0, True)
+    code, _, err = command("donation", "give", member, "CLI-2", "9000", "--charged", "--reference", "cli-1")
+    assert (code, "a reference of its own" in err) == (2, True)
+    assert house.balance(card) == WON - 7_000
+    code, out, _ = command("donation", "show", "CLI-2", "--json")
+    assert (code, json.loads(out)["given"], json.loads(out)["members"]) == (0, 7_000, 1)
+    code, out, _ = command("donation", "list")
+    assert (code, "CLI-1" in out, "등록금" in out) == (0, True, True)
+    code, out, _ = command("donation", "close", "CLI-2")
+    assert (code, "closed" in out) == (0, True)
+    assert command("donation", "close", "CLI-2")[0] == 2
+    days = ("--from", "2026-11-18", "--to", "2026-11-18", "--case", "CLI-2")
+    code, out, err = command("donation", "receipts", *days, "--out", str(tmp_path / "r.csv"))
+    assert (code, "0 receipts" in out, "wait for theirs" in err) == (0, True, True)
+
+    draw = (
+        "--from",
+        "2026-11-18",
+        "--to",
+        "2026-11-18",
+        "--prizes",
+        "3",
+        "--seed-file",
+        str(tmp_path / "seed"),
+    )
+    assert command("draw", "announce", "one", *draw, "--out", str(tmp_path))[0] == 2  # for what is a ticket?
+    code, out, _ = command("draw", "announce", "one", *draw, "--per-payment", "--out", str(tmp_path))
+    assert (code, "keep" in out) == (0, True)
+    assert (tmp_path / "seed").read_text().strip() not in out
+    code, _, err = command("draw", "close", "one", "--out", str(tmp_path))
+    assert (code, "2026-11-18 is closed" in err) == (2, True)
+    assert command("draw", "run", "one", "--out", str(tmp_path))[0] == 2
+    code, out, _ = command("draw", "list")
+    assert (code, "announced" in out) == (0, True)
+    code, out, _ = command("draw", "show", "one", "--json")
+    assert json.loads(out)["state"] == "announced"
+    assert command("draw", "show", "none")[0] == 2
+    (tmp_path / "bad").write_text("no seed\n")
+    bad = (*draw[:-1], str(tmp_path / "bad"))
+    code, _, err = command("draw", "announce", "two", *bad, "--per-won", "10000", "--out", str(tmp_path))
+    assert (code, "64 hex digits" in err) == (2, True)
