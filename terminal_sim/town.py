@@ -25,6 +25,7 @@ from terminal_sim.card import PVKI
 from terminal_sim.keys import tmk, tmk_check_value, tmk_under_lmk
 from terminal_sim.processes import FolderError
 from terminal_sim.sandbox import ThrowAway, start_hsm
+from terminal_sim.sandbox_commands import Commands
 from terminal_sim.scenario_stage import (
     CARD_COLUMNS,
     FUNDING_COLUMNS,
@@ -91,8 +92,10 @@ async def _town(directory: Path, *, keep: bool) -> AsyncIterator[ThrowAway]:
     hsm = await start_hsm(directory)
     installation: ThrowAway | None = None
     finished = False
+    commands = Commands()
     try:
         installation = ThrowAway.write(directory, hsm_port=int(hsm.ready["port"]))
+        installation.run = commands.run
         installation.hsm_pid = hsm.pid
         yield installation
         finished = True
@@ -105,6 +108,7 @@ async def _town(directory: Path, *, keep: bool) -> AsyncIterator[ThrowAway]:
                 await installation.stop_database()
             await hsm.stop()
             (directory / RUNNING_FILE).unlink(missing_ok=True)
+        await commands.close()
 
 
 def _note_running(installation: ThrowAway) -> None:

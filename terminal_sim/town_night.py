@@ -126,15 +126,19 @@ def _shortage(known: Sequence[SwitchPayment]) -> Shortage:
 
 
 async def _explained(installation: ThrowAway, known: Sequence[SwitchPayment]) -> Explained:
-    """The payment with most to tell: several lots paid, and a budget ended in it."""
+    """The payment with most to tell: many lots, many pieces of cashback, a budget that fell short."""
     paid = [one for one in known if one.kind == "purchase" and one.cashback]
     if not paid:
         return Explained("", [], [])
-    chosen = max(
-        paid, key=lambda one: (bool(one.missed), len(one.detail.get("uses", ())), one.cashback, one.name)
-    )
+    chosen = max(paid, key=_interest)
     told = (await installation.switch("explain", chosen.name, "--json")).check().json()["told"]
     return Explained(chosen.name, *(_lines(told[language]) for language in LANGUAGES))
+
+
+def _interest(payment: SwitchPayment) -> tuple[int, int, int, str]:
+    detail = payment.detail
+    lots, pieces = len(detail.get("uses", ())), len(detail.get("pieces", ()))
+    return lots + pieces + bool(payment.missed), lots, payment.cashback, payment.name
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

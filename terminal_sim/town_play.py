@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from terminal_sim.batch import OUT_OF_BALANCE, close_message, detail_messages
+from terminal_sim.batch import OUT_OF_BALANCE, close_message, detail_messages, next_batch
 from terminal_sim.card import IssuerKeys, SimCard
 from terminal_sim.connection import ConnectionLostError, ReplyTimeoutError, TerminalConnection
 from terminal_sim.keys import tmk
@@ -174,6 +174,7 @@ class TownPlayer:
             messages += [Message("detail", number, terminal, detail, 0) for detail in details]
             messages.append(Message("close", number, terminal, close_message(terminal, now), 0))
             await self._one_after_the_other(messages[1:])
+        next_batch(terminal)
         self.day += messages
 
     async def _one_after_the_other(self, messages: Sequence[Message]) -> None:

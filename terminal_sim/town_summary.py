@@ -18,7 +18,7 @@ REASONS: Final = {
     "51": "not enough money",
     "55": "wrong PIN",
     "57": "not accepted at this shop",
-    "61": "over a limit",
+    "61": "over a limit, or not needed any more",
     "62": "card blocked",
     "63": "wrong MAC",
     "75": "too many wrong PINs",
@@ -199,14 +199,17 @@ def _money(summary: Summary) -> RenderableType:
 
 
 def _budgets(summary: Summary) -> RenderableType:
+    """The budgets that something was granted of; what a coupon's or grant's pot gave, campaigns tell."""
     table = _table("Budgets", "of", "month", "won", "granted", "left", "", left=3)
+    windows = {f"campaign:{row['code']}" for row in summary.campaigns if row["kind"] == "cashback"}
     for row in summary.budgets:
         used = row["granted"] - row["returned"]
-        share = "spent" if row["left"] == 0 else f"{used * 100 // row['amount']} %" if row["amount"] else ""
-        month = str(row["month"] or "")
+        if not used or (row["code"].startswith("campaign:") and row["code"] not in windows):
+            continue
+        share = "spent" if row["left"] == 0 else f"{used * 100 // row['amount']} %"
         table.add_row(
-            *(row["code"], row["funder"] or "", month, f"{row['amount']:,}", f"{used:,}"),
-            *(f"{row['left']:,}", Text(share, "yellow" if share == "spent" else "dim")),
+            *(row["code"].removeprefix("campaign:"), row["funder"], row["month"], f"{row['amount']:,}"),
+            *(f"{used:,}", f"{row['left']:,}", Text(share, "yellow" if share == "spent" else "dim")),
         )
     short = summary.shortage
     if not short.payments:
@@ -216,16 +219,11 @@ def _budgets(summary: Summary) -> RenderableType:
 
 
 def _campaigns(summary: Summary) -> RenderableType:
-    table = _table("Campaigns", "from", "issued", "won", "spent", "in wallets", "back to its funder", left=2)
+    table = _table("Coupons and grants", "of", "issued", "won", "spent", "in wallets", "returned", left=2)
     for row in summary.campaigns:
-        if not row["issued_won"]:
-            continue
-        window = row["kind"] == "cashback"
-        spent = row["issued_won"] if window else row["spent"]
-        table.add_row(
-            *(row["name"], row["funder"], "" if window else f"{row['issued']:,}", f"{row['issued_won']:,}"),
-            *(f"{spent:,}", "" if window else f"{row['unspent']:,}", "" if window else f"{row['expired']:,}"),
-        )
+        if row["issued"]:
+            amounts = (row["issued"], row["issued_won"], row["spent"], row["unspent"], row["expired"])
+            table.add_row(row["code"], row["funder"], *(f"{amount:,}" for amount in amounts))
     return table
 
 
