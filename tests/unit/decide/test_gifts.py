@@ -11,9 +11,11 @@ from switch.domain.payment import Kind, Outcome
 from switch.domain.programme import Limits
 from switch.domain.reasons import BY_NUMBER
 from switch.domain.request import Entry, PinCheck, Proof, Stored
+from switch.domain.terminal_batch import totals_of
 from switch.domain.wallet import Lot, LotKind, Wallet
 from switch.ledger.chart import Account
 from switch.ledger.postings import entries_of
+from switch.store.batches import records_of
 from tests.unit.decide.world import CITY, DEPARTMENT, MARKET, NATIONAL, PLAIN, Till, charged, points, wallet
 
 GROUP = "traditional_market"
@@ -211,3 +213,12 @@ def test_apply_is_what_the_books_say() -> None:
     again = wallet(charged(1, 10_000))
     apply(at.last, again, at.pools)
     assert again.lots[1].balance == 6_000
+
+
+def test_a_gift_counts_in_its_terminals_batch_as_a_payment() -> None:
+    rows = [(Kind.GIFT, 1, "a", 7_000, 0, 1, 1, 0), (Kind.GIFT, 2, "b", 3_000, 0, 1, 2, 0)]
+    totals = totals_of(records_of([*rows, (Kind.REVERSAL, 3, "c", 3_000, 0, 1, 3, 2)]))
+    assert (totals.debits, totals.debit_won, totals.debits_reversed, totals.debit_reversed_won) == (
+        *(2, 10_000, 1, 3_000),
+    )
+    assert (totals.credits, totals.net) == (0, -7_000)
