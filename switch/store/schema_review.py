@@ -63,11 +63,11 @@ correction_line = Table(
     Column("budget_no", SmallInteger, nullable=False),  # 0 none
     Column("local_day", Date, nullable=False),  # the payment's
     Column("month", Integer, nullable=False),  # the payment's usage month, yyyymm
-    Column("stood", BigInteger, nullable=False),  # won kept and corrected before, when it was proposed
+    Column("stood", BigInteger, nullable=False),  # won kept, and corrected before, at the proposal
     Column("due", BigInteger, nullable=False),
     _won("booked"),  # of due - stood, with its sign
     _won("waived"),  # likewise: not taken from the member, and never proposed again
-    Column("state", SmallInteger, nullable=False, server_default="0"),  # 0 open, 1 posted, 2 left out: store.corrections
+    Column("state", SmallInteger, nullable=False, server_default="0"),  # store.corrections: OPEN, …
     PrimaryKeyConstraint("bucket", "wallet_id", "correction_no", "seq", "funder_no", "budget_no"),
     CheckConstraint("stood <> due AND due >= 0", name="correction_line_differs"),
 )
