@@ -29,8 +29,8 @@ _GIVEN = text("""
     SELECT lot_no FROM act WHERE bucket = :bucket AND wallet_id = :wallet_id AND kind = :received
 """)
 _TOPUPS = text("""
-    SELECT (p.detail::jsonb ->> 'lot_no')::int AS lot_no, p.usage_month, p.local_day, coalesce(e.budget_no, 0)
-           AS budget_no
+    SELECT (p.detail::jsonb ->> 'lot_no')::int AS lot_no, p.usage_month,
+           coalesce(e.budget_no, 0) AS budget_no
     FROM payment p LEFT JOIN entry e ON e.bucket = p.bucket AND e.wallet_id = p.wallet_id AND e.seq = p.seq
          AND e.business_date = p.business_date AND e.debit = 101
     WHERE p.bucket = :bucket AND p.wallet_id = :wallet_id AND p.kind = :topup AND p.approved > p.returned
@@ -38,6 +38,7 @@ _TOPUPS = text("""
 _BY_REFERENCE = text("""
     SELECT (p.detail::jsonb ->> 'lot_no')::int FROM topup_reference r
     JOIN payment p ON p.bucket = r.bucket AND p.wallet_id = r.wallet_id AND p.seq = r.seq
+                  AND p.local_day = r.local_day
     WHERE r.programme_no = :programme_no AND r.reference = :reference
       AND r.bucket = :bucket AND r.wallet_id = :wallet_id
 """)

@@ -94,6 +94,22 @@ def test_a_top_up_that_goes_back_whole_in_its_month_makes_room_again(town: Town)
     assert town.broken() == {}
 
 
+def test_a_top_up_is_found_by_its_outside_reference(town: Town) -> None:
+    member, other = town.member([NEW]), town.member([NEW])
+    seq = town.topup(member, 7_000, 20260614, reference="bank-1")
+    bucket, wallet = town.key(member)
+    town.run(
+        "INSERT INTO topup_reference (programme_no, reference, bucket, wallet_id, seq, local_day)"
+        f" VALUES ({town.no}, 'bank-1', {bucket}, {wallet}, {seq}, '2026-06-14')"
+    )
+    known = {"actor": ACTOR, "now": NOON, "topup": "bank-1"}
+    with pytest.raises(NotFoundError, match="no top-up"):
+        refund(town.engine, "town", other, **known)
+    assert refund(town.engine, "town", member, **known).paid == 7_000
+    assert town.lots(member) == [(1, 10_000, 20310612), (1, 0, 20310614)]
+    assert town.broken() == {}
+
+
 def test_a_gift_opens_a_lot_of_the_same_kind_with_the_earliest_end_and_no_right_of_refund(town: Town) -> None:
     giver, receiver = town.member([NEW, OLD, (2, 3_000, 20260601, 20310630)]), town.member()
     report = give(town, giver, receiver, 15_000, "r1")

@@ -1,5 +1,6 @@
 """A small programme with campaigns and budgets in a database: members, and what the books say."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -244,8 +245,9 @@ class Town:
                      "merchant": merchant, "funder": funder},
                 )  # fmt: skip
 
-    def topup(self, member: str, won: int, on: int) -> None:
-        """A top-up as the switch leaves it: payment, lot, usage of its month, the bound on issuance."""
+    def topup(self, member: str, won: int, on: int, *, reference: str = "") -> int:
+        """A top-up as the switch leaves it: payment, lot, usage of its month, the bound. Returns its seq."""
+        named = {"outside_ref": reference} if reference else {}
         bucket, wallet = self.key(member)
         self._stan += 1
         budget = self.scalar("SELECT budget_no FROM budget WHERE code = 'issuance'")
@@ -261,9 +263,14 @@ class Town:
                 ),
                 at,
             ).one()
-            at |= {"seq": row.seq, "lot": row.lot_seq, "detail": f'{{"lot_no":{row.lot_seq}}}'}
+            at |= {
+                "seq": row.seq,
+                "lot": row.lot_seq,
+                "detail": json.dumps({"lot_no": row.lot_seq} | named),
+            }
             for statement in _TOPUP:
                 connection.execute(text(statement), at)
+        return int(row.seq)
 
     def hold(self, member: str, lot_no: int, won: int) -> None:
         """Let a pre-authorisation hold money of a lot."""
