@@ -76,7 +76,7 @@ def test_scenario_holds(results: dict[str, dict[str, Any]], name: str) -> None:
 def test_the_journals_of_a_scenario_agree_with_the_books(
     results: dict[str, dict[str, Any]], name: str
 ) -> None:
-    """Where no money moved, though the answer was 00 ("acknowledged", or a top-up that was booked before), the
+    """Where the answer was 00 and no money moved ("acknowledged", or a top-up that was booked before), the
     two must differ: that is found too."""
     assert bool(results[name]["differences"]) == (name in ACKNOWLEDGED_ONLY), results[name]["differences"]
 
