@@ -99,6 +99,8 @@ class Tally(msgspec.Struct):
         if stored.key.kind == Kind.PURCHASE:
             day.won_then += was
             day.won_now += now
+        if verdict.fell_away:
+            return  # counted as such: nobody refuses it
         if bool(was) != bool(now):
             self._flip(verdict, was, now, examples_max)
         elif was != now:
