@@ -10,8 +10,6 @@ from switch.domain.watch_tickets import Tickets
 from switch.domain.watch_topups import AfterTopup
 from switch.domain.watch_volume import Volume
 
-FORGET_EVERY_S = 3_600
-
 
 class Detector(Protocol):
     """What looks for one rule."""
@@ -31,15 +29,10 @@ class Engine:
 
     def __init__(self, watches: Sequence[Watch], opened: Callable[[int], int]) -> None:
         self._detectors = [detector_of(watch, opened) for watch in watches]
-        self._forget_at = 0
         self.lookback_days = max([watch.lookback_days for watch in watches], default=0)
 
     def observe(self, seen: Seen) -> list[Hit]:
         """Take a payment in and return the rules that are met with it."""
-        if seen.moment >= self._forget_at:
-            for detector in self._detectors:
-                detector.forget(seen.moment)
-            self._forget_at = seen.moment + FORGET_EVERY_S
         return [hit for one in self._detectors if (hit := one.observe(seen)) is not None]
 
     def forget(self, moment: int) -> None:
