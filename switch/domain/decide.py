@@ -208,7 +208,7 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int, po
         "approved",
         approved=amount,
         after=(ledger + amount, free + (0 if terms.refused.get("charged") else amount)),
-        detail=encode_detail(Detail(lot_no=lot.lot_no, outside_ref=request.outside_ref)),
+        detail=encode_detail(Detail(lot_no=lot.lot_no, outside_ref=request.outside_ref, issued=line)),
     )
     issued = ((line, day // 100, amount),) if line else ()
     return Decision(stored, opened=lot, usage=UsageChange(day // 100, 0, topup=amount), issued=issued)

@@ -52,6 +52,7 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     return, `kept_before` and `kept_after` it. `faults`: every reason against a declined payment, what is
     answered first. `passed_over`: coupons and grants that could not pay, as (campaign_no, won short of the
     minimum spend, or 0 where the merchant may not take it). `case`: the donation case of a gift.
+    `issued`: number of the bound on top-ups that a top-up counts in; 0 where there was none.
     """
 
     uses: tuple[tuple[int, int], ...] = ()
@@ -87,6 +88,7 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     passed_over: tuple[tuple[int, int], ...] = ()
     case: str = ""
     outside_ref: str = ""
+    issued: int = 0
 
 
 _encode_detail = msgspec.json.Encoder().encode

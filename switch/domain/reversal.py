@@ -3,7 +3,7 @@
 Never declined: see the outcome. PROTOCOL cases 1 to 11, 16 and 29.
 """
 
-from switch.domain.budget import ISSUANCE, Pools
+from switch.domain.budget import Pools
 from switch.domain.decision import (
     Decision,
     Detail,
@@ -104,7 +104,7 @@ def _reverse_topup(
 ) -> Decision:
     lot = wallet.lots[decode_detail(original.detail).lot_no]
     amount = original.approved
-    line = terms.budget_no.get((ISSUANCE, ""), 0)
+    line = decode_detail(original.detail).issued
     held = held_of(wallet, business_day)
     free = lot.balance - (held or {}).get(lot.lot_no, 0)
     if free < amount:

@@ -197,3 +197,23 @@ async def test_top_ups_are_bounded_by_the_months_issue_and_a_reversal_gives_it_b
     assert names == ["approved", "over_issuance_limit", "approved", "approved", "approved"]
     assert (left(ground.engine), check_pools(ground.engine)) == (30_000, [])
     ground.check_books()
+
+
+async def test_a_top_up_from_before_the_bound_gives_it_nothing_back(database: Database) -> None:
+    ground = Ground(database, programme(Budget(code="issuance", funder="", monthly=100_000)))
+    ground.add(members([1], won=1))
+    first = purchase(1, 70_000, JUNE, stan=1, kind=Kind.TOPUP)
+    with database.engine(owner=True).begin() as connection:
+        kept = connection.execute(text("DELETE FROM budget RETURNING programme_no, code, funder_no")).one()
+    async with running(ground) as authorizer:
+        await ask(authorizer, [first])
+    with database.engine(owner=True).begin() as connection:
+        connection.execute(
+            text("INSERT INTO budget (budget_no, programme_no, code, funder_no) VALUES (1, :p, :c, :f)"),
+            dict(zip("pcf", kept, strict=True)),
+        )
+    async with running(ground) as authorizer:
+        await ask(authorizer, [reversal(first, 2)])
+        told = await ask(authorizer, [purchase(1, 100_001, JUNE, stan=3, kind=Kind.TOPUP)])
+    assert BY_NUMBER[told[0].stored.reason].name == "over_issuance_limit"
+    ground.check_books()
