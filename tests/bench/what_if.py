@@ -32,21 +32,23 @@ FIRST, LAST = date(2026, 10, 1), date(2026, 10, 31)
 SHOPS = 1_000
 
 _PAYMENTS = """
-INSERT INTO payment (bucket, local_day, local_time, terminal_id, stan, kind, wallet_id, seq, card_no, merchant_no,
-    programme_no, policy_no, business_date, transmission, content, amount, approved, outcome, reason, approval,
-    rrn, channel, basis, usage_month, usage_before, cashback, ledger_after, available_after, returned,
+INSERT INTO payment (bucket, local_day, local_time, terminal_id, stan, kind, wallet_id, seq, card_no,
+    merchant_no, programme_no, policy_no, business_date, transmission, content, amount, approved, outcome,
+    reason, approval, rrn, channel, basis, usage_month, usage_before, cashback, ledger_after,
+    available_after, returned,
     original_seq, batch_no, detail)
-SELECT bucket, day, time, terminal, i %% 1000000, 1, wallet_id, 2 + n, 1, merchant_no, %(programme)s, %(policy)s, day,
+SELECT bucket, day, time, terminal, i %% 1000000, 1, wallet_id, 2 + n, 1, merchant_no,
+    %(programme)s, %(policy)s, day,
     '1001000000', i, won, won, 1, 0, '000001', lpad(i::text, 12, '0'), 'pos', won, 202610,
     before, won / 10, 0, 0, 0, 0, 1,
-    format('{"uses":[[1,%%s]],"pieces":[{"kind":"tier","code":"0-300000","basis":%%s,"rate_ppm":100000,"won":%%s,'
-           '"shares":[["national",%%s],["city",%%s],["district",%%s]],"budget":"cashback"}],"entry":4,'
+    format('{"uses":[[1,%%s]],"pieces":[{"kind":"tier","code":"0-300000","basis":%%s,"rate_ppm":100000,'
+           '"won":%%s,"shares":[["national",%%s],["city",%%s],["district",%%s]],"budget":"cashback"}],"entry":4,'
            '"grants":[[NATIONAL,%%s],[CITY,%%s],[DISTRICT,%%s]]}',
            won, won, won / 10, won / 25, won / 50, won / 25, won / 25, won / 50, won / 25)
 FROM made WHERE day = %(day)s"""
 _ENTRIES = """
-INSERT INTO entry (bucket, business_date, wallet_id, seq, line, programme_no, source, debit, credit, won, lot_no,
-    merchant_no, funder_no, budget_no)
+INSERT INTO entry (bucket, business_date, wallet_id, seq, line, programme_no, source, debit, credit, won,
+    lot_no, merchant_no, funder_no, budget_no)
 SELECT bucket, day, wallet_id, 2 + n, line, %(programme)s, 1, debit, credit, won / part, lot,
     CASE WHEN lot = 1 THEN merchant_no ELSE 0 END, funder, budget
 FROM made, (VALUES (1, 201, 221, 1, 1, 0, 0), (2, 111, 211, 25, 0, %(national)s, %(nb)s),
@@ -55,7 +57,8 @@ FROM made, (VALUES (1, 201, 221, 1, 1, 0, 0), (2, 111, 211, 25, 0, %(national)s,
 WHERE day = %(day)s"""
 _MADE = """
 CREATE TABLE made AS
-SELECT bucket, wallet_id, n, i, won::bigint, day, time, 'T' || lpad((i %% 1000)::text, 4, '0') || '000' AS terminal,
+SELECT bucket, wallet_id, n, i, won::bigint, day, time,
+       'T' || lpad((i %% 1000)::text, 4, '0') || '000' AS terminal,
        (SELECT min(merchant_no) FROM merchant) + i %% %(shops)s AS merchant_no,
        coalesce(sum(won) OVER (PARTITION BY wallet_id ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING
                                AND 1 PRECEDING), 0)::bigint AS before
@@ -99,12 +102,13 @@ def build(stage: Stage, payments: int, wallets: int) -> None:
         connection.execute("CREATE INDEX ON made (day)")
         connection.execute(
             "INSERT INTO lot (bucket, wallet_id, lot_no, kind, balance, granted, opened, expires)"
-            " SELECT bucket, wallet_id, 1, 1, 400000 - sum(won), 400000, 20260930, 20310930 FROM made GROUP BY 1, 2"
+            " SELECT bucket, wallet_id, 1, 1, 400000 - sum(won), 400000, 20260930, 20310930 FROM made"
+            " GROUP BY 1, 2"
         )
         connection.execute(
-            "INSERT INTO entry (bucket, business_date, wallet_id, seq, line, programme_no, source, debit, credit, won,"
-            " lot_no, merchant_no, funder_no) SELECT bucket, '2026-09-30', wallet_id, 1, 1, %s, 2, 101, 201, 400000,"
-            " 1, 0, 0 FROM wallet",
+            "INSERT INTO entry (bucket, business_date, wallet_id, seq, line, programme_no, source, debit,"
+            " credit, won, lot_no, merchant_no, funder_no)"
+            " SELECT bucket, '2026-09-30', wallet_id, 1, 1, %s, 2, 101, 201, 400000, 1, 0, 0 FROM wallet",
             (programme_no,),
         )
         paid = _PAYMENTS
@@ -120,8 +124,8 @@ def build(stage: Stage, payments: int, wallets: int) -> None:
 def other_rules(programme: Programme) -> Programme:
     """A tighter month: less in the first tier, smaller payments, and a budget that ends before it does."""
     last = programme.policies[-1]
-    tiers = (replace(last.tiers[0], rate_ppm=90_000, shares=(("national", 40_000), ("city", 20_000),
-                                                             ("district", 30_000))), *last.tiers[1:])  # fmt: skip
+    shares = (("national", 40_000), ("city", 20_000), ("district", 30_000))
+    tiers = (replace(last.tiers[0], rate_ppm=90_000, shares=shares), *last.tiers[1:])
     policies = (
         *programme.policies[:-1],
         replace(last, tiers=tiers, limits=replace(last.limits, day_max=14_500)),
@@ -135,8 +139,7 @@ def other_rules(programme: Programme) -> Programme:
 
 
 class Peak(threading.Thread):
-    """The most memory (bytes) that this process and its workers hold together: pages of their own, and shared ones
-    once."""
+    """The most memory (bytes) that this process and its workers hold together; shared pages count in each."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
