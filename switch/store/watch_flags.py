@@ -67,9 +67,9 @@ def write_hits(connection: Connection, hits: Iterable[Hit], now: datetime) -> Wr
 _ONE_WRITER = text("SELECT pg_advisory_xact_lock(hashtext('dure_watch_flags'), :programme_no)")
 
 
-def _flag_of(connection: Connection, hit: Hit) -> Row[Any] | None:
+def _flag_of(connection: Connection, hit: Hit) -> Any:
     quiet = moment_of_seconds(hit.last - hit.watch.quiet_days * DAY_S)
-    return connection.execute(
+    found: Any = connection.execute(
         select(flag.c.flag_no, flag.c.first_at, flag.c.last_at, flag.c.state, flag.c.figures)
         .where(
             flag.c.programme_no == hit.programme_no,
@@ -82,6 +82,7 @@ def _flag_of(connection: Connection, hit: Hit) -> Row[Any] | None:
         .order_by(flag.c.flag_no.desc())
         .limit(1)
     ).first()
+    return found
 
 
 def _holds_all(found: Row[Any], hit: Hit) -> bool:
