@@ -160,9 +160,9 @@ def wallet_view(engine: Engine, programme_id: str, member_id: str, payments: int
         ).one()
         lots = [
             LotView(
-                *(one.lot_no, LOT_KIND_NAME.get(one.kind, str(one.kind)), one.funder_id or ""),
-                *(one.balance, one.granted, one.opened, one.expires, one.code or ""),
-            )
+                one.lot_no, LOT_KIND_NAME.get(one.kind, str(one.kind)), one.funder_id or "",
+                one.balance, one.granted, one.opened, one.expires, one.code or "",
+            )  # fmt: skip
             for one in connection.execute(
                 select(lot, funder.c.funder_id, campaign.c.code)
                 .outerjoin(funder, funder.c.funder_no == lot.c.funder_no)
