@@ -22,7 +22,7 @@ from switch.store.schema_programme import budget_month
 _DAYS = text("""
     SELECT e.business_date,
            coalesce(sum(e.won) FILTER (WHERE e.debit IN (101, 111)), 0)::bigint AS granted,
-           coalesce(sum(e.won) FILTER (WHERE e.credit IN (101, 111)), 0)::bigint AS returned
+           coalesce(sum(e.won) FILTER (WHERE e.debit NOT IN (101, 111)), 0)::bigint AS returned
     FROM entry e
     LEFT JOIN payment p
         ON e.source = 1 AND p.bucket = e.bucket AND p.wallet_id = e.wallet_id AND p.seq = e.seq

@@ -201,11 +201,13 @@ def _book(
 
 
 def _entries(lot: Lot, owed: int, budget_no: int) -> tuple[Entry, ...]:
-    """What the member owes is paid first, the rest goes out."""
+    """What the member owes is paid first, the rest goes out; both leave the bound on top-ups."""
     kept = min(owed, lot.balance)
     found: list[Entry] = []
     if kept:
-        found.append(entry(Account.CARD_MONEY, Account.CASHBACK_ACCRUED, kept, lot_no=lot.lot_no))
+        found.append(
+            entry(Account.CARD_MONEY, Account.CASHBACK_ACCRUED, kept, lot_no=lot.lot_no, budget_no=budget_no)
+        )
         found.append(entry(Account.CASHBACK_ACCRUED, Account.MEMBER_RECEIVABLE, kept))
     if lot.balance > kept:
         out = lot.balance - kept

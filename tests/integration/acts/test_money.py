@@ -94,6 +94,19 @@ def test_a_top_up_that_goes_back_whole_in_its_month_makes_room_again(town: Town)
     assert town.broken() == {}
 
 
+def test_a_top_up_that_pays_off_a_debt_makes_its_whole_room_again(town: Town) -> None:
+    """What is kept of it for the debt was issued too: budget and entries say the same of all of it."""
+    before = town.pool("issuance", 202606)
+    member = town.member(receivable=3_000)
+    town.topup(member, 20_000, 20260614)
+    town.topup(member, 1_000, 20260614)
+    town.owe(member, 17_500)
+    report = back(town, member)
+    assert (report.won, report.kept, report.paid) == (21_000, 20_500, 500)
+    assert town.pool("issuance", 202606) == before
+    assert town.broken() == {}
+
+
 def test_a_top_up_is_found_by_its_outside_reference(town: Town) -> None:
     member, other = town.member([NEW]), town.member([NEW])
     seq = town.topup(member, 7_000, 20260614, reference="bank-1")
