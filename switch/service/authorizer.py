@@ -271,7 +271,7 @@ class Lane:
             if not loaded.pools.short:
                 break
             next_reach = await self._books.look_further(loaded)
-            if next_reach == reach:
+            if next_reach is None:
                 break  # what was granted is all there is
             further, reach = {**further, **loaded.pools.short}, next_reach
             await self._books.rollback()

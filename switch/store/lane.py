@@ -332,13 +332,13 @@ class LaneBooks:
         if references:
             lane_references.keep(answers[-1], loaded, _stored)
 
-    async def look_further(self, loaded: Loaded) -> int:
-        """How far a batch whose budgets were short should reach; as far as it did: there is no more money."""
+    async def look_further(self, loaded: Loaded) -> int | None:
+        """How far a batch whose budgets were short should reach; None: there is no more money."""
         drawn, short = loaded.drawn or Drawn(Reach.SLOT, {}), loaded.pools.short
-        if drawn.reach == Reach.ALL:
-            return Reach.ALL
+        if drawn.reach == Reach.ALL and short.keys() <= drawn.rest.keys():
+            return None
         (seen,) = await self._round((budgets.peeking(short, self._slot),))
-        return budgets.reach_for(short, drawn.reach, seen)
+        return budgets.reach_for(short, drawn, seen)
 
     async def load_campaign_use(self, wallets: Sequence[Wallet]) -> None:
         """What campaigns with a bound for each member have granted to these wallets."""

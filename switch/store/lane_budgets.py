@@ -69,9 +69,10 @@ SET_MONTHS = """\
 UPDATE budget_month m SET free = k.free FROM unnest(%s, %s, %s) AS k(budget_no, month, free)
 WHERE m.budget_no = k.budget_no AND m.month = k.month"""
 
+# Only those that were read: a lane that had none may have got one since, by a cancel.
 EMPTY_OTHERS = """\
-UPDATE budget_slot s SET won = 0 FROM unnest(%s, %s) AS k(budget_no, month)
-WHERE s.budget_no = k.budget_no AND s.month = k.month AND s.slot <> ALL(%s) AND s.won > 0"""
+UPDATE budget_slot s SET won = 0 FROM unnest(%s, %s, %s) AS k(budget_no, month, slot)
+WHERE s.budget_no = k.budget_no AND s.month = k.month AND s.slot = k.slot"""
 
 CAMPAIGN_USE = """\
 SELECT u.wallet_id, u.campaign_no, u.won FROM unnest(%s, %s) AS k(bucket, wallet_id)
@@ -130,6 +131,8 @@ def drawn_from(answers: list[Rows], further: bool, reach: int, slot: int) -> Dra
             drawn.own[key] = won
         else:
             drawn.others[key] = drawn.others.get(key, 0) + won
+            if won:
+                drawn.emptied.append((*key, of_slot))
     return drawn
 
 
@@ -151,20 +154,21 @@ def peeking(short: Iterable[PoolKey], slot: int) -> Statement:
     )
 
 
-def reach_for(short: Mapping[PoolKey, int], reach: int, seen: Rows) -> int:
-    """How far to reach for what is short, by what peeking() saw; the same reach: there is nothing more."""
+def reach_for(short: Mapping[PoolKey, int], drawn: Drawn, seen: Rows) -> int | None:
+    """How far to reach for what is short, by what peeking() saw; None: there is nothing more.
+
+    A pool may be short only now, after another was filled: of that one no more than the slot is known.
+    """
     known = {(row[0], row[1]): (row[2], row[3]) for row in seen}
-    wanted = reach
+    wanted: list[int] = []
     for key, won in short.items():
-        if key not in known:  # a month from which nobody has taken yet
-            wanted = max(wanted, Reach.REST)
-            continue
-        free, others = known[key]
-        if reach == Reach.SLOT and free >= won:
-            wanted = max(wanted, Reach.REST)
-        elif others or (free and reach == Reach.SLOT):
-            wanted = Reach.ALL
-    return wanted
+        reached = drawn.reach if key in drawn.rest else Reach.SLOT
+        free, others = known.get(key, (won, 0))  # a month from which nobody has taken yet
+        if reached == Reach.SLOT and free >= won:
+            wanted.append(Reach.REST)
+        elif reached != Reach.ALL and (others or (free and reached == Reach.SLOT)):
+            wanted.append(Reach.ALL)
+    return max(drawn.reach, *wanted) if wanted else None
 
 
 def slice_of(left: int) -> int:
@@ -189,8 +193,10 @@ def budget_writes(pools: Pools, drawn: Drawn, slot: int) -> list[Statement]:
     if rest:
         columns = (int2s([key[0] for key, _ in rest]), int4s([key[1] for key, _ in rest]))
         out.append((SET_MONTHS, (*columns, int8s([won for _, won in rest]))))
-        if drawn.reach == Reach.ALL:
-            out.append((EMPTY_OTHERS, (*columns, number)))
+        if drawn.emptied:
+            emptied = zip(*drawn.emptied, strict=True)
+            packed = [pack(column) for pack, column in zip((int2s, int4s, int2s), emptied, strict=True)]
+            out.append((EMPTY_OTHERS, tuple(packed)))
     if standing:
         out.append((SET_SLOTS, (*_columns(standing), number)))
     if new:

@@ -21,12 +21,14 @@ class Reach(IntEnum):
 
 class Drawn(msgspec.Struct):
     """Where a batch's budget money lay when it was loaded: by pool, won in the lane's own slot, in the shared
-    rest, and in other lanes' slots (each only as far as the batch reaches and holds them locked)."""
+    rest, and in other lanes' slots (each only as far as the batch reaches and holds them locked; `emptied`
+    names those, as budget_no, month, slot)."""
 
     reach: int
     own: dict[PoolKey, int]
     rest: dict[PoolKey, int] = {}
     others: dict[PoolKey, int] = {}
+    emptied: list[tuple[int, int, int]] = []
 
 
 class Given(msgspec.Struct, frozen=True):

@@ -1,0 +1,74 @@
+"""What lanes reach for beyond their own slot: all that there is, and nothing that came in meanwhile."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from switch.domain.budget import Budget
+from switch.domain.payment import Kind
+from switch.store import lane_sql
+from switch.store.lane import LaneBooks
+from tests.integration.authorizer.ground import Ground, ask
+from tests.integration.budgets.test_budgets import JUNE, cashback, running
+from tests.integration.budgets.town import check_pools, left, members, programme, purchase, refund
+from tests.support.postgres import Database
+
+
+async def test_a_budget_that_is_short_only_once_another_is_filled_is_fetched_too(database: Database) -> None:
+    """A top-up waits for the month's issue; only then can its member pay, and be due cashback."""
+    city = Budget(code="cashback", funder="city", monthly=100_000)
+    ground = Ground(database, programme(Budget(code="issuance", funder="", monthly=500_000), city))
+    ground.add(members([1], won=1))
+    async with running(ground, lanes=1) as authorizer:
+        both = [purchase(1, 50_000, JUNE, kind=Kind.TOPUP), purchase(1, 30_000, JUNE, stan=2)]
+        told = await ask(authorizer, both)
+    assert [answer.stored.approved for answer in told] == [50_000, 30_000]
+    assert cashback(told) == [0, 3_000]
+    assert (left(ground.engine, 2), check_pools(ground.engine)) == (97_000, [])
+    ground.check_books()
+
+
+async def test_money_given_back_while_every_slot_is_emptied_is_not_lost(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lane takes all there is; before it commits, a cancel at a lane that had nothing gets a slot."""
+    ground = Ground(database, programme(Budget(code="cashback", funder="city", monthly=100_000)))
+    ground.add(members([1, 2, 3]))
+    async with (
+        running(ground, lanes=1) as first,
+        running(ground, lanes=1) as second,
+        running(ground, lanes=1) as third,
+    ):
+        bought = purchase(1, 10_000, JUNE)
+        await ask(first, [bought])
+        await ask(second, [purchase(2, 1_000, JUNE, stan=2)])
+        commit = LaneBooks.commit
+        came: list[Any] = []
+
+        async def late(books: LaneBooks, *arguments: Any) -> None:
+            monkeypatch.setattr(LaneBooks, "commit", commit)
+            came.extend(await ask(third, [refund(bought, 10_000, 3)]))
+            await commit(books, *arguments)
+
+        monkeypatch.setattr(LaneBooks, "commit", late)
+        told = await ask(first, [purchase(3, 950_000, JUNE, stan=4)])
+    assert (cashback(came), cashback(told)) == ([-1_000], [95_000])
+    assert (left(ground.engine), check_pools(ground.engine)) == (100_000 - 100 - 95_000, [])
+
+
+async def test_a_program_that_stands_still_with_a_budget_in_hand_holds_up_nobody_for_long(
+    database: Database,
+) -> None:
+    """The server takes its locks away within the time for which others try again."""
+    ground = Ground(database, programme(Budget(code="cashback", funder="city", monthly=100_000)))
+    ground.add(members([1]))
+    async with running(ground, lanes=1) as authorizer:
+        assert cashback(await ask(authorizer, [purchase(1, 250_000, JUNE)])) == [25_000]
+        still = await psycopg.AsyncConnection.connect(database.conninfo, autocommit=True)
+        await still.execute(lane_sql.SETTINGS)
+        await still.execute("BEGIN")
+        await still.execute("SELECT free FROM budget_month FOR NO KEY UPDATE")
+        told = await ask(authorizer, [purchase(1, 700_000, JUNE, stan=2)])
+        await still.close()
+    assert cashback(told) == [70_000]
