@@ -44,11 +44,13 @@ JOIN budget_slot s ON s.budget_no = k.budget_no AND s.month = k.month AND (s.slo
 ORDER BY s.budget_no, s.month, s.slot FOR NO KEY UPDATE OF s"""
 
 PEEK = """\
-SELECT m.budget_no, m.month, m.free,
-       (SELECT coalesce(sum(s.won), 0)::bigint FROM budget_slot s
-        WHERE s.budget_no = m.budget_no AND s.month = m.month AND s.slot <> ALL(%s))
+SELECT m.budget_no, m.month, m.free, o.others, o.own
 FROM unnest(%s, %s) AS k(budget_no, month)
-JOIN budget_month m ON m.budget_no = k.budget_no AND m.month = k.month"""
+JOIN budget_month m ON m.budget_no = k.budget_no AND m.month = k.month
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(s.won) FILTER (WHERE s.slot <> ALL(%s)), 0)::bigint AS others,
+           coalesce(sum(s.won) FILTER (WHERE s.slot = ANY(%s)), 0)::bigint AS own
+    FROM budget_slot s WHERE s.budget_no = m.budget_no AND s.month = m.month) o"""
 
 SET_SLOTS = """\
 UPDATE budget_slot s SET won = k.won, granted = s.granted + k.granted, returned = s.returned + k.returned,
@@ -146,20 +148,21 @@ def pools_from(drawn: Drawn, lines: Mapping[int, Line]) -> Pools:
 
 
 def peeking(short: Iterable[PoolKey], slot: int) -> Statement:
-    """The statement that looks, without a lock, at what there is beyond the lane's own slot."""
+    """The statement that looks, without a lock, at what there is, beyond the lane's own slot and in it."""
     keys = sorted(short)
-    return (
-        PEEK,
-        (int2s([slot]), int2s([key[0] for key in keys]), int4s([key[1] for key in keys])),
-    )
+    own = int2s([slot])
+    return PEEK, (int2s([key[0] for key in keys]), int4s([key[1] for key in keys]), own, own)
 
 
 def reach_for(short: Mapping[PoolKey, int], drawn: Drawn, seen: Rows) -> int | None:
     """How far to reach for what is short, by what peeking() saw; None: there is nothing more.
 
-    A pool may be short only now, after another was filled: of that one no more than the slot is known.
+    A pool may be short only now, after another was filled: of that one no more than the slot is known. Of one
+    that no payment of the batch takes from, not even that: an undone refund may find its money there.
     """
-    known = {(row[0], row[1]): (row[2], row[3]) for row in seen}
+    known = {
+        (row[0], row[1]): (row[2] + (0 if (row[0], row[1]) in drawn.own else row[4]), row[3]) for row in seen
+    }
     wanted: list[int] = []
     for key, won in short.items():
         reached = drawn.reach if key in drawn.rest else Reach.SLOT

@@ -118,6 +118,19 @@ async def test_an_undone_refund_is_granted_again_only_as_far_as_the_budget_has_i
     ground.check_books()
 
 
+async def test_an_undone_refund_finds_the_money_in_its_own_lanes_slot(database: Database) -> None:
+    ground = Ground(database, programme(Budget(code="cashback", funder="city", monthly=5_000)))
+    ground.add(members([1]))
+    async with running(ground, lanes=1) as authorizer:
+        bought = purchase(1, 10_000, JUNE)
+        back = refund(bought, 10_000, 3)
+        assert cashback(await ask(authorizer, [bought])) == [1_000]
+        assert cashback(await ask(authorizer, [back])) == [-1_000]
+        assert cashback(await ask(authorizer, [reversal(back, 5)])) == [1_000]
+    assert (left(ground.engine), check_pools(ground.engine)) == (4_000, [])
+    ground.check_books()
+
+
 async def test_each_funder_pays_as_far_as_its_own_budget_goes(database: Database) -> None:
     """National 4 %, city 6 %: the nation's budget ends, the city's part is granted all the same."""
     tiers = (Tier(0, 1_000_000_000, 100_000, (("national", 40_000), ("city", 60_000))),)
