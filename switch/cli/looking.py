@@ -10,14 +10,9 @@ from switch.cli.output import show_json, show_json_rows, show_table
 from switch.cli.runtime import open_books
 from switch.service.admin import CardAct, act_on_card
 from switch.service.exceptions import exception_list
-from switch.service.inspect import (
-    PaymentView,
-    entry_list,
-    every_payment,
-    payment_list,
-    wallet_view,
-)
+from switch.service.inspect import wallet_view
 from switch.service.inspect_merchant import merchant_view
+from switch.service.inspect_payments import PaymentView, entry_list, every_payment, payment_list
 
 wallet = typer.Typer(no_args_is_help=True, help="Wallets of members.")
 payment = typer.Typer(no_args_is_help=True, help="Payments as they were answered.")

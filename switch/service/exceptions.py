@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from switch.domain.payment import Kind, Outcome
 from switch.domain.reasons import REASONS
-from switch.service.inspect import PaymentView, payments_where
+from switch.service.inspect_payments import PaymentView, payments_where
 from switch.store.dayhash import payment_window
 from switch.store.schema import payment, programme
 

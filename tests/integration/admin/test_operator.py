@@ -135,8 +135,8 @@ def test_looking(town: Desk, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_whole_day_is_listed_without_a_limit(
     town: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("switch.service.inspect.PAYMENTS_MAX", 1)
-    monkeypatch.setattr("switch.service.inspect.ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr("switch.service.inspect_payments.PAYMENTS_MAX", 1)
+    monkeypatch.setattr("switch.service.inspect_payments.ROWS_AT_A_TIME", 2)
     _pay(town)
     town.execute(
         "INSERT INTO payment SELECT (jsonb_populate_record(p, jsonb_build_object('stan', p.stan + n))).*"
