@@ -14,9 +14,9 @@ from switch.domain.calendar import moment_of
 from switch.domain.campaign import Campaign
 from switch.domain.cashback import NOTHING, Piece, Rating, Window, rate
 from switch.domain.decision import Detail
-from switch.domain.granting import Key, due, keep, minus, plus
+from switch.domain.granting import Key, due, first_grants, keep, minus, plus
 from switch.domain.request import Terms
-from switch.domain.rerate import as_charged, first_grants
+from switch.domain.rerate import as_charged
 
 Won = dict[Key, int]
 """Won by (funder_no, budget_no); negative where they were taken back."""

@@ -16,9 +16,9 @@ import msgspec
 from switch.domain.budget import Grants
 from switch.domain.cashback import NOTHING, Rating, rate
 from switch.domain.decision import Detail
-from switch.domain.granting import Key, due, keep, windows_again
+from switch.domain.granting import Key, due, first_grants, keep, windows_again
 from switch.domain.request import Terms
-from switch.domain.rerate import as_charged, first_grants, kept_by
+from switch.domain.rerate import as_charged, kept_by
 from switch.domain.wallet import LOT_KIND_NAME, Lot, LotKind, Wallet
 
 _FAR = 99_999_999

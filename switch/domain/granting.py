@@ -86,11 +86,14 @@ def grant_again(wanted: Grants, pools: Pools, month: int) -> tuple[Grants, Grant
     return tuple(granted), tuple(missed)
 
 
+def first_grants(detail: Detail) -> Grants:
+    """What a purchase was granted, or a return took; of releases before budgets, by funder alone."""
+    return detail.grants or tuple([(funder_no, 0, won) for funder_no, won in detail.funders])
+
+
 def kept_of(detail: Detail) -> Grants:
     """What stands of a purchase's grants."""
-    if detail.kept is not None:
-        return detail.kept
-    return detail.grants or tuple([(funder_no, 0, won) for funder_no, won in detail.funders])
+    return first_grants(detail) if detail.kept is None else detail.kept
 
 
 def keep(before: Grants, rated_before: int, wanted: Mapping[Key, int]) -> Grants:

@@ -19,7 +19,7 @@ from switch.domain.budget import Grants
 from switch.domain.cashback import Rating
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply, decode_detail, encode_detail
-from switch.domain.granting import due, kept_of, total
+from switch.domain.granting import due, first_grants, kept_of, total
 from switch.domain.matching import judged_by
 from switch.domain.payment import POSTED, Kind, Outcome
 from switch.domain.programme import NoPolicy
@@ -35,7 +35,6 @@ from switch.domain.replay_values import (
     Rules,
     State,
     Verdict,
-    grants_of,
     taken_of,
 )
 from switch.domain.request import Request, Stored
@@ -157,7 +156,7 @@ def _mark_returned(named: Stored, returned: int) -> None:
 def _booked_due(past: Past, rules: Rules) -> Grants:
     """What a purchase was due or granted, charged to the budgets of the rules that are replayed."""
     stored, detail = past.stored, past.detail
-    granted = grants_of(detail)
+    granted = first_grants(detail)
     if detail.missed or not detail.pieces:
         return granted
     key = stored.key

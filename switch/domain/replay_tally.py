@@ -2,9 +2,10 @@
 
 import msgspec
 
+from switch.domain.granting import first_grants
 from switch.domain.payment import Kind, Outcome
 from switch.domain.replay_budget import moment_of_arrival
-from switch.domain.replay_values import Verdict, grants_of, taken_of
+from switch.domain.replay_values import Verdict, taken_of
 
 _ASKED = frozenset({Kind.PURCHASE, Kind.PREAUTH, Kind.TOPUP})
 _NOT_DONE = frozenset({Outcome.DECLINED, Outcome.ACKNOWLEDGED, Outcome.EXCEPTION})
@@ -130,7 +131,7 @@ class Tally(msgspec.Struct):
         stored, detail = verdict.past.stored, verdict.past.detail
         if stored.cashback:
             bought = stored.key.kind == Kind.PURCHASE
-            for funder, _, won in grants_of(detail) if bought else taken_of(verdict.past):
+            for funder, _, won in first_grants(detail) if bought else taken_of(verdict.past):
                 key = (stored.business_day, funder)
                 self.then[key] = self.then.get(key, 0) + (won if bought else -won)
         if detail.missed and stored.key.kind == Kind.PURCHASE:

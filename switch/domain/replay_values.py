@@ -6,7 +6,7 @@ import msgspec
 
 from switch.domain.budget import Grants, Pools
 from switch.domain.decision import Detail
-from switch.domain.granting import total
+from switch.domain.granting import first_grants, total
 from switch.domain.money import WON_MAX
 from switch.domain.payment import Kind
 from switch.domain.request import Stored, Terms
@@ -113,13 +113,8 @@ class State(msgspec.Struct):
     rerated: dict[int, int] = {}
 
 
-def grants_of(detail: Detail) -> Grants:
-    """What a purchase was granted, or a return took; rows from before budgets name funders only."""
-    return detail.grants or tuple([(funder, 0, won) for funder, won in detail.funders])
-
-
 def taken_of(past: Past) -> Grants:
     """What a return took of a purchase's cashback; negative won where it was granted again."""
     if past.detail.grants and past.stored.cashback > 0:
         return tuple([(funder, budget, -won) for funder, budget, won in past.detail.grants])
-    return grants_of(past.detail)
+    return first_grants(past.detail)

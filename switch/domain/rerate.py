@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from switch.domain.budget import Grants
 from switch.domain.campaign import Campaign
 from switch.domain.decision import Detail
-from switch.domain.granting import Key, kept_of
+from switch.domain.granting import Key, first_grants, kept_of
 from switch.domain.merchant import Merchant
 from switch.domain.programme import Policy
 from switch.domain.request import Terms
@@ -51,11 +51,6 @@ def as_charged(wanted: Mapping[Key, int], detail: Detail) -> dict[Key, int]:
             key = (funder, 0)
         found[key] = found.get(key, 0) + won
     return found
-
-
-def first_grants(detail: Detail) -> Grants:
-    """What a purchase was granted; of releases before budgets, by funder alone."""
-    return detail.grants or tuple([(funder, 0, won) for funder, won in detail.funders])
 
 
 def kept_by(detail: Detail, returned: int, rated: Mapping[Key, int]) -> Grants:

@@ -6,7 +6,6 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, Row, select
 
-from switch.domain.budget import Grants
 from switch.domain.calendar import add_days, add_months, day_of_date
 from switch.domain.decision import Detail, decode_detail
 from switch.domain.explain_facts import (
@@ -20,7 +19,7 @@ from switch.domain.explain_facts import (
     ReturnFact,
     RuleText,
 )
-from switch.domain.granting import kept_of
+from switch.domain.granting import first_grants, kept_of
 from switch.domain.payment import Kind, Outcome
 from switch.domain.programme import Policy
 from switch.domain.reasons import BY_NUMBER
@@ -103,7 +102,7 @@ class Reader:
     ) -> PaymentFacts:
         names = self._names
         own = row.kind not in _TAKES_BACK
-        granted = detail.grants or tuple((funder, 0, won) for funder, won in detail.funders)
+        granted = first_grants(detail)
         return replace(
             facts,
             lots=tuple(self._lot(number, won) for number, won in detail.uses),
@@ -195,7 +194,7 @@ class Reader:
         return tuple(self._return(one, decode_detail(one.detail.encode())) for one in rows)
 
     def _return(self, row: Row[Any], detail: Detail) -> ReturnFact:
-        taken: Grants = detail.grants or tuple((funder, 0, won) for funder, won in detail.funders)
+        taken = first_grants(detail)
         kept = sum(won for _, _, won in detail.kept_after or ())
         return ReturnFact(
             kind=Kind(row.kind).name.lower(),
