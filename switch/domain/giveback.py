@@ -242,7 +242,9 @@ def _recover(
 ) -> tuple[list[LotWon], int]:
     """Take credited cashback back: from valid points that no hold keeps, then from the charged money being
     returned (rule 9)."""
-    coming = {lot_no: won for lot_no, _, won in restored}
+    coming: dict[int, int] = {}
+    for lot_no, _, won in restored:
+        coming[lot_no] = coming.get(lot_no, 0) + won
     points = sorted(
         (lot for lot in wallet.lots.values() if lot.kind == LotKind.POINTS and lot.valid_on(day)),
         key=lambda lot: (lot.expires or 99_999_999, lot.lot_no),

@@ -268,3 +268,16 @@ def test_a_lot_that_ends_while_it_is_held_pays_all_the_same() -> None:
     till = Till(wallet(points(1, 5_000, expires=20260611, funder_no=CITY), points_on=True))
     asked = till.send(Kind.PREAUTH, 5_000)
     assert (why(complete(till, asked, 5_000)), till.balance(1)) == ("approved", 0)
+
+
+def test_points_that_paid_twice_over_come_back_whole_before_charged_money_is_taken() -> None:
+    """A lot held from and then spent from is named twice; all of it that returns pays the clawback first."""
+    till = Till(wallet(points(1, 1_000), charged(2, 20_000), points_on=True))
+    asked = till.send(Kind.PREAUTH, 10_000)
+    till.wallet.lots[1].balance += 500  # the night's credit
+    bought = complete(till, asked, 12_000)
+    assert [(lot, won) for lot, _, won in till.last.spent] == [(1, 1_000), (2, 9_000), (1, 500), (2, 1_500)]
+    till.credited_through = 20260612
+    till.send(Kind.REFUND, 12_000, of=bought, day=20260613)
+    assert bought.cashback == 1_050
+    assert [(lot, won) for lot, _, won in till.last.recovered] == [(1, 1_050)]
