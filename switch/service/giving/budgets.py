@@ -12,7 +12,7 @@ from switch.domain.money import WON_MAX
 from switch.service.admin import NotFoundError, RefusedError
 from switch.service.giving.finding import programme_of
 from switch.store.acts import ActConflictError
-from switch.store.budget_pool import Standing, lines_of, resize, standing
+from switch.store.budget_pool import lines_of, resize, standing
 from switch.store.bulk import lock_administration
 from switch.store.reference_write import ProgrammeAt
 from switch.store.schema_acts import budget_change
@@ -96,7 +96,7 @@ def budget_list(engine: Engine, programme_id: str, now: datetime) -> list[Budget
         found: list[BudgetView] = []
         for line in lines_of(connection, at).values():
             months = set(_begun(connection, line)) | {line.key(this)[1]}
-            found += [_view(connection, at, line, month) for month in sorted(months)]
+            found += [_view(connection, line, month) for month in sorted(months)]
     return found
 
 
@@ -113,7 +113,7 @@ def budget_show(
         found: list[BudgetDetail] = []
         for line in _lines(connection, at, code, funder):
             of_month = line.key(month)[1]
-            view = _view(connection, at, line, of_month)
+            view = _view(connection, line, of_month)
             days: list[BurnDay] = []
             left = view.amount
             key = {"budget_no": line.budget_no, "month": of_month}
@@ -161,7 +161,7 @@ def adjust(
                     f"reference {reference} has changed a budget by {before.won:+,} won before: a new change"
                     " needs a reference of its own"
                 )
-            return Adjusted(_view(connection, at, line, of_month), won, done_before=True)
+            return Adjusted(_view(connection, line, of_month), won, done_before=True)
         after = resize(connection, line, of_month, won)
         if after is None:
             left = standing(connection, line, of_month).left
@@ -179,7 +179,7 @@ def adjust(
                 noted_at=now,
             )
         )
-        return Adjusted(_view(connection, at, line, of_month), won, done_before=False)
+        return Adjusted(_view(connection, line, of_month), won, done_before=False)
 
 
 def _change(connection: Connection, programme_no: int, reference: str) -> Row[Any] | None:
@@ -205,8 +205,8 @@ def _begun(connection: Connection, line: Line) -> list[int]:
     return [int(month) for month in connection.execute(months).scalars()]
 
 
-def _view(connection: Connection, at: ProgrammeAt, line: Line, month: int) -> BudgetView:
-    stands: Standing = standing(connection, line, month)
+def _view(connection: Connection, line: Line, month: int) -> BudgetView:
+    stands = standing(connection, line, month)
     return BudgetView(
         code=line.budget.code,
         funder=line.budget.funder,
