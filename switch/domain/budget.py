@@ -132,10 +132,11 @@ NO_POOLS = Pools({})
 
 
 def pots_of(code: str, total: int, shares: tuple[tuple[str, int], ...]) -> tuple[Budget, ...]:
-    """The pots of a campaign bounded to `total` won: each funder's part of it, by largest remainder."""
+    """The pots of a campaign bounded to `total` won: each funder's part of it, by largest remainder.
+
+    A part of 0 won is a bound too: a funder without a pot would pay without one.
+    """
     parts = largest_remainder(total, [ppm for _, ppm in shares])
     return tuple(
-        Budget(code=code, funder=funder, whole=won)
-        for (funder, _), won in zip(shares, parts, strict=True)
-        if won
+        Budget(code=code, funder=funder, whole=won) for (funder, _), won in zip(shares, parts, strict=True)
     )

@@ -152,7 +152,10 @@ def _day(item: Table, key: str) -> int:
 
 
 def _check(item: Table, campaign: Campaign, budgets: Collection[Budget]) -> None:
-    named = {budget.code for budget in budgets}
+    named = {budget.code for budget in budgets if budget.code != ISSUANCE}
+    fallback = CASHBACK if campaign.kind == "cashback" else ""
+    if campaign.budget != fallback and campaign.budget not in named:
+        item.report("budget", f'no budget "{campaign.budget}"', nearest(campaign.budget, named))
     if campaign.kind == "cashback":
         if not campaign.rate_ppm:
             item.report("rate", "a window of 0 % does nothing", "remove the campaign")
@@ -168,7 +171,5 @@ def _check(item: Table, campaign: Campaign, budgets: Collection[Budget]) -> None
         campaign.valid_until and date_of_day(campaign.valid_until) < campaign.starts.astimezone(SEOUL).date()
     ):
         item.report("valid_until", "lies before the campaign starts", "write a later day")
-    if campaign.budget and campaign.budget not in named:
-        item.report("budget", f'no budget "{campaign.budget}"', nearest(campaign.budget, named))
     if campaign.total_max and "budget" in item:
         item.report("budget", "stands beside total_max, a pot of its own", "write either")

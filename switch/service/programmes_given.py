@@ -6,6 +6,7 @@ trace).
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -29,7 +30,7 @@ def apply_given(
 ) -> None:
     """Number what is new; what contradicts what has begun goes to `problems`."""
     _tags(wanted, before, problems)
-    _campaigns(connection, wanted, programme_no, now, problems)
+    _campaigns(connection, wanted, before, programme_no, now, problems)
     _budgets(connection, wanted, before, programme_no, funder_numbers, problems)
 
 
@@ -41,8 +42,14 @@ def _tags(wanted: Programme, before: Programme | None, problems: list[str]) -> N
 
 
 def _campaigns(
-    connection: Connection, wanted: Programme, programme_no: int, now: datetime, problems: list[str]
+    connection: Connection,
+    wanted: Programme,
+    before: Programme | None,
+    programme_no: int,
+    now: datetime,
+    problems: list[str],
 ) -> None:
+    earlier = {one.code: one for one in before.campaigns} if before else {}
     known = {
         row.code: row
         for row in connection.execute(select(campaign).where(campaign.c.programme_no == programme_no))
@@ -56,7 +63,8 @@ def _campaigns(
         stored = known.get(one.code)
         if stored is not None and stored.sha256 == sha256:
             continue
-        if stored is not None and _begun(connection, stored.campaign_no, one, now):
+        terms = (earlier.get(one.code, one), one)
+        if stored is not None and _begun(connection, stored.campaign_no, terms, now):
             problems.append(
                 f'campaign "{one.code}": has begun and differs from what members were promised: put it'
                 " back as it was and give the new terms a campaign of their own"
@@ -71,9 +79,10 @@ def _campaigns(
         )
 
 
-def _begun(connection: Connection, campaign_no: int, one: Campaign, now: datetime) -> bool:
-    """Whether somebody may have had something of it: a window that is open, a lot that was given."""
-    if one.kind == "cashback" and one.starts <= now:
+def _begun(connection: Connection, campaign_no: int, terms: Sequence[Campaign], now: datetime) -> bool:
+    """Whether somebody may have had something of it, by its old or new terms: a window that is open, a lot
+    that was given."""
+    if any(one.kind == "cashback" and one.starts <= now for one in terms):
         return True
     given = text(
         "SELECT EXISTS (SELECT FROM lot WHERE campaign_no = :number)"

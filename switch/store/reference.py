@@ -58,6 +58,7 @@ class Reference(msgspec.Struct):
     starts: dict[int, list[tuple[int, int]]]  # programme_no → (yyyymmddhhmmss, policy_no), newest first
     soundboxes: dict[int, tuple[str, ...]] = {}  # merchant_no → terminals that are told of payments
     terms_known: dict[tuple[int, int, int, str], Terms] = {}
+    barred_known: dict[frozenset[int], frozenset[int]] = {}  # of campaigns: most merchants have the same
     budgets: Given = NO_GIVEN
     member_bound: frozenset[int] = frozenset()  # programmes with a window that has a bound for each member
     given: dict[int, ProgrammeGiven] = {}  # by programme_no
@@ -93,6 +94,12 @@ class Reference(msgspec.Struct):
         }
         given = self.given.get(programme_no, _NOTHING_GIVEN)
         groups = merchant.groups_on(day)
+        barred = frozenset(
+            [n for n, one in given.campaigns.items() if not one.where.covers(merchant, groups, channel)]
+        )
+        if len(self.terms_known) >= _TERMS_MAX:
+            self.terms_known.clear()
+            self.barred_known.clear()
         terms = Terms(
             policy=policy,
             policy_no=policy_no,
@@ -104,11 +111,7 @@ class Reference(msgspec.Struct):
             stopped=day <= self.stopped_shops.get(merchant_no, 0),
             budget_no=given.budget_no,
             campaigns=given.campaigns,
-            barred=frozenset(
-                number
-                for number, one in given.campaigns.items()
-                if not one.where.covers(merchant, groups, channel)
-            ),
+            barred=self.barred_known.setdefault(barred, barred),
             windows=tuple(
                 (number, one, moment_of(one.starts), moment_of(one.ends))
                 for number, one in given.windows.values()
@@ -118,8 +121,6 @@ class Reference(msgspec.Struct):
             tag_bit=given.tag_bit,
             donation=bool(policy.donation_group) and policy.donation_group in groups,
         )
-        if len(self.terms_known) >= _TERMS_MAX:
-            self.terms_known.clear()
         self.terms_known[key] = terms
         return terms
 
@@ -158,6 +159,13 @@ def _given(
             member_bound=any(one.kind == "cashback" and one.member_max for _, one in known),
         )
     return given, lines
+
+
+def _of_payments(number: int, programme: Programme, lines: dict[int, Line]) -> tuple[Line, ...]:
+    """A programme's budgets that payments may take from: not the pots of what is issued."""
+    issued = {one.budget_code for one in programme.campaigns if one.kind != "cashback" and one.total_max}
+    own = [line for line in lines.values() if line.programme_no == number]
+    return tuple([line for line in own if line.budget.code not in issued])
 
 
 def read_epoch(engine: Engine) -> int:
@@ -253,8 +261,8 @@ def load_reference(engine: Engine) -> Reference:
             lines,
             {
                 number: own
-                for number in programmes
-                if (own := tuple(line for line in lines.values() if line.programme_no == number))
+                for number, programme in programmes.items()
+                if (own := _of_payments(number, programme, lines))
             },
         ),
         member_bound=frozenset(number for number, one in given.items() if one.member_bound),

@@ -1,18 +1,24 @@
 """What lanes reach for beyond their own slot: all that there is, and nothing that came in meanwhile."""
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from switch.domain.budget import Budget
+from switch.domain.calendar import SEOUL
+from switch.domain.campaign import Campaign, Where
 from switch.domain.payment import Kind
 from switch.store import lane_sql
 from switch.store.lane import LaneBooks
+from switch.store.reference import load_reference
 from tests.integration.authorizer.ground import Ground, ask
 from tests.integration.budgets.test_budgets import JUNE, cashback, running
 from tests.integration.budgets.town import check_pools, left, members, programme, purchase, refund
 from tests.support.postgres import Database
+from tests.unit.decide import world
 
 
 async def test_a_budget_that_is_short_only_once_another_is_filled_is_fetched_too(database: Database) -> None:
@@ -72,3 +78,30 @@ async def test_a_program_that_stands_still_with_a_budget_in_hand_holds_up_nobody
         told = await ask(authorizer, [purchase(1, 700_000, JUNE, stan=2)])
         await still.close()
     assert cashback(told) == [70_000]
+
+
+def test_a_lane_has_nothing_to_do_with_pots_of_what_is_issued_and_shops_share_what_bars_them(
+    database: Database,
+) -> None:
+    """However many coupons a city has thought of, a payment reads the budgets that it can take from."""
+    may, july = datetime(2026, 5, 1, tzinfo=SEOUL), datetime(2026, 7, 1, tzinfo=SEOUL)
+    coupon = Campaign(
+        code="sale", name="Sale", kind="coupon", shares=(("city", 1_000_000),), won=10_000,
+        total_max=500_000, valid_days=30, where=Where(categories=("nowhere",)), starts=may, ends=july,
+    )  # fmt: skip
+    window = Campaign(
+        code="night", name="Night", kind="cashback", shares=(("city", 10_000),), rate_ppm=10_000,
+        total_max=500_000, starts=may, ends=july,
+    )  # fmt: skip
+    one = programme(Budget(code="cashback", funder="city", monthly=100_000))
+    ground = Ground(database, replace(one, campaigns=(coupon, window)))
+    rules = load_reference(ground.engine)
+    read = [line.budget.code for line in rules.budgets.lines_of[world.PROGRAMME_NO]]
+    assert read == ["cashback", "campaign:night"]
+    assert len(rules.budgets.lines) == 3
+    first, second = [
+        rules.terms(world.PROGRAMME_NO, number, 20260601, 120_000, "pos").barred
+        for number in list(rules.merchants)[:2]
+    ]
+    assert first
+    assert first is second
