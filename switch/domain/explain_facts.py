@@ -10,7 +10,8 @@ from switch.domain.cashback import Piece
 
 
 class BudgetWon(msgspec.Struct, frozen=True):
-    """Won of one funder, by the budget's code; "" where the funder has set no bound."""
+    """Won of one funder, by the budget's code, or the name of the campaign whose pot it is; "" where the funder
+    has set no bound."""
 
     funder: str
     budget: str

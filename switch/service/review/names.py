@@ -73,9 +73,14 @@ class Names:
     def shares(self, grants: Grants) -> tuple[BudgetWon, ...]:
         """Grants with the names of who pays and of which budget."""
         return tuple(
-            BudgetWon(self.funder(funder), self.budget_code.get(number, ""), won)
+            BudgetWon(self.funder(funder), self._pot(self.budget_code.get(number, "")), won)
             for funder, number, won in grants
         )
+
+    def _pot(self, code: str) -> str:
+        """A budget's code; of a campaign's pot (`campaign:CODE`) the campaign's name."""
+        known = self.windows.get(code.removeprefix("campaign:"))
+        return known[1].name if known is not None and code.startswith("campaign:") else code
 
     def rule(self, policy: Policy | None, code: str) -> RuleText:
         """A restriction's own words in the version that judged, or a campaign's name (`campaign:CODE`)."""
