@@ -230,3 +230,20 @@ async def test_a_top_up_from_before_the_bound_gives_it_nothing_back(database: Da
         told = await ask(authorizer, [purchase(1, 100_001, JUNE, stan=3, kind=Kind.TOPUP)])
     assert BY_NUMBER[told[0].stored.reason].name == "over_issuance_limit"
     ground.check_books()
+
+
+async def test_a_rush_of_top_ups_fills_the_bound_and_nobody_is_refused_while_it_has_room(
+    database: Database,
+) -> None:
+    """The first of the month at midnight, two programs: whoever commits first has it, to the last that fits."""
+    ground = Ground(database, programme(Budget(code="issuance", funder="", monthly=77_500)))
+    ground.add(members(range(1, 201), won=1))
+    pair = [ground.authorizer(batch_max=8), ground.authorizer(batch_max=8)]
+    await asyncio.gather(*[one.start() for one in pair])
+    asked = [pair[n % 2].submit(purchase(n, 1_000, JUNE, stan=n, kind=Kind.TOPUP)) for n in range(1, 201)]
+    told = await asyncio.gather(*asked)
+    await asyncio.gather(*[one.stop() for one in pair])
+    names = [BY_NUMBER[answer.stored.reason].name for answer in told]
+    assert (names.count("approved"), names.count("over_issuance_limit")) == (77, 123)
+    assert (left(ground.engine), check_pools(ground.engine)) == (500, [])
+    ground.check_books()
