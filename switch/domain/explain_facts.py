@@ -10,8 +10,10 @@ from switch.domain.cashback import Piece
 
 
 class BudgetWon(msgspec.Struct, frozen=True):
-    """Won of one funder, by the budget's code, or the name of the campaign whose pot it is; "" where the funder
-    has set no bound."""
+    """Won of one funder, by the budget's code, or the name of the campaign whose pot it is.
+
+    "" where the funder has set no bound.
+    """
 
     funder: str
     budget: str
