@@ -27,7 +27,8 @@ class UntraceableError(ValueError):
 
 
 class Rated(msgspec.Struct, frozen=True, kw_only=True):
-    """A purchase as it was rated: won; `moment` yyyymmddhhmmss; `groups` are the merchant's on its day."""
+    """A purchase as it was rated: won, `amount` as approved; `moment` yyyymmddhhmmss; `groups` are the
+    merchant's on its day."""
 
     amount: int
     basis: int
@@ -41,7 +42,7 @@ class Rated(msgspec.Struct, frozen=True, kw_only=True):
 
 def purchase(one: Rated, terms: Terms) -> Won:
     """What a purchase is granted. Raises UntraceableError."""
-    wanted = as_charged(due(rating(one, terms, one.basis), terms), one.detail)
+    wanted = as_charged(due(rating(one, terms, one.basis, one.amount), terms), one.detail)
     for funder, budget, won in one.detail.missed:
         if not budget or won > wanted.get((funder, budget), 0):
             raise UntraceableError(f"its explanation says {won:,} were missing, which were not due")
@@ -49,18 +50,18 @@ def purchase(one: Rated, terms: Terms) -> Won:
     return _without_zeros(wanted)
 
 
-def rating(one: Rated, terms: Terms, basis: int) -> Rating:
-    """The rating of `basis` won of a purchase. Raises UntraceableError."""
+def rating(one: Rated, terms: Terms, basis: int, amount: int) -> Rating:
+    """The rating of what remains of a purchase: `basis` won of `amount`. Raises UntraceableError."""
     if not basis or (one.company and not terms.policy.company_cashback):
         return NOTHING
-    windows = tuple(_window(piece, one, terms) for piece in one.detail.pieces if piece.kind == "campaign")
+    windows = [_window(piece, one, terms) for piece in one.detail.pieces if piece.kind == "campaign"]
     return rate(
         terms.policy,
         basis=basis,
         usage_before=one.usage_before,
         groups=one.groups,
         channel=one.channel,
-        windows=windows,
+        windows=[window for window in windows if amount >= window.campaign.min_spend],
     )
 
 
@@ -89,7 +90,7 @@ def taken_back(root: Rated, terms: Terms, detail: Detail, before: int, after: in
 
     Raises UntraceableError.
     """
-    was, rest = rating(root, terms, before), rating(root, terms, after)
+    was, rest = _ratings(root, terms, detail, before, after)
     if detail.kept_before is None or detail.kept_after is None:
         return _by_rating(due(rest, terms), due(was, terms))
     if _total(detail.kept_before) > _total(first_grants(root.detail)):
@@ -108,7 +109,7 @@ def granted_again(root: Rated, terms: Terms, detail: Detail, undone: Detail, bef
     Raises UntraceableError.
     """
     if detail.kept_after is None or undone.kept_before is None:
-        was, now = rating(root, terms, before), rating(root, terms, after)
+        was, now = _ratings(root, terms, detail, before, after)
         return _by_rating(due(now, terms), due(was, terms))
     wanted = _won_of(minus(undone.kept_before, undone.kept_after or ()))
     again, missed = _won_of(detail.grants), _won_of(detail.missed)
@@ -117,6 +118,12 @@ def granted_again(root: Rated, terms: Terms, detail: Detail, undone: Detail, bef
     if _won_of(plus(detail.kept_before or (), detail.grants)) != _won_of(detail.kept_after):
         raise UntraceableError("what it says is kept is not what it grants again")
     return again
+
+
+def _ratings(root: Rated, terms: Terms, detail: Detail, before: int, after: int) -> tuple[Rating, Rating]:
+    """The ratings of what stood of a purchase before a return or its undoing, and stands after it."""
+    came, went = detail.returned or (0, 0)
+    return rating(root, terms, before, root.amount - came), rating(root, terms, after, root.amount - went)
 
 
 def _by_rating(now: Mapping[Key, int], was: Mapping[Key, int]) -> Won:

@@ -42,8 +42,8 @@ _MOVING = f"kind IN ({Kind.PURCHASE:d}, {Kind.REFUND:d}, {Kind.REVERSAL:d}, {Kin
 _RETURNS = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
 
 _PAYMENT = f"""p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.local_time, p.terminal_id, p.stan,
-           p.merchant_no, p.policy_no, p.channel, p.amount, p.basis, p.usage_before, p.original_seq, p.detail,
-           w.holder = {Holder.COMPANY:d} AS company"""
+           p.merchant_no, p.policy_no, p.channel, p.approved, p.basis, p.usage_before, p.original_seq,
+           p.detail, w.holder = {Holder.COMPANY:d} AS company"""
 _RATED = text(f"""
     SELECT {_PAYMENT}, p.cashback, e.bucket AS e_bucket, e.wallet_id AS e_wallet_id, e.seq AS e_seq,
            e.funders, e.budgets, e.wons
@@ -178,10 +178,10 @@ def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], _Behind]
     """Won by funder and budget that the rules give; negative for a return."""
     if row.kind == Kind.PURCHASE:
         return purchase(_rated(frame, row), _terms(frame, row))
-    if not row.basis:
-        return {}
     root, undone = roots.get((row.bucket, row.wallet_id, row.seq), (None, None))
     detail = _detail(row)
+    if not row.basis and (root is None or detail.basis_left is None):
+        return {}
     if root is None or detail.basis_left is None:
         raise UntraceableError("its original purchase is not to be found")
     before, after = detail.basis_left
@@ -195,7 +195,7 @@ def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], _Behind]
 
 def _rated(frame: Frame, row: Row[Any]) -> Rated:
     return Rated(
-        amount=row.amount,
+        amount=row.approved,
         basis=row.basis,
         usage_before=row.usage_before,
         moment=day_of_date(row.local_day) * 1_000_000 + row.local_time,

@@ -46,7 +46,8 @@ class Campaign(msgspec.Struct, frozen=True, gc=False, kw_only=True):
                   parts of rate_ppm
     won           of a grant or fixed coupon: its value; of a percent coupon: the most that it takes off
     rate_ppm      of a percent coupon: of the whole payment; of cashback: of the basis; else 0
-    min_spend     won that a payment must have at least for the coupon or the window
+    min_spend     won that a payment must have at least for the coupon or the window; of the window: as
+                  approved, and what is left of it after returns
     member_max    of a cashback window: won that one member gets at most (0 no bound); of the others: how
                   often one member gets it
     total_max     won in all, kept in a pot of its own (budget code `campaign:CODE`, one line a funder)

@@ -84,7 +84,7 @@ def right_grants(one: Purchase, terms: Terms) -> Grants:
     """What the version of `terms` gives for what remains of a purchase."""
     if one.company and not terms.policy.company_cashback:
         return ()
-    whole = _rating(one, terms, one.basis)
+    whole = _rating(one, terms, one.basis, one.approved)
     granted = {(funder, budget): won for funder, budget, won in first_grants(one.detail)}
     short = {(funder, budget) for funder, budget, _ in one.detail.missed}
     first: list[tuple[int, int, int]] = []
@@ -94,17 +94,22 @@ def right_grants(one: Purchase, terms: Terms) -> Grants:
             first.append((*key, most))
     if not one.returned:
         return tuple(first)
-    rest = _rating(one, terms, basis_left(one, terms.policy.cashback_basis))
+    rest = _remaining(one, terms)
     return keep(tuple(first), whole.total, as_charged(due(rest, terms), one.detail))
 
 
 def stands(one: Purchase, terms: Terms) -> Grants:
     """What a purchase has kept; `terms` are those of the version that judged it."""
-    rest = _rating(one, terms, basis_left(one, terms.policy.cashback_basis)) if one.returned else NOTHING
+    rest = _remaining(one, terms) if one.returned else NOTHING
     return kept_by(one.detail, one.returned, due(rest, terms))
 
 
-def _rating(one: Purchase, terms: Terms, basis: int) -> Rating:
+def _remaining(one: Purchase, terms: Terms) -> Rating:
+    left = basis_left(one, terms.policy.cashback_basis)
+    return _rating(one, terms, left, one.approved - one.returned)
+
+
+def _rating(one: Purchase, terms: Terms, basis: int, amount: int) -> Rating:
     if not basis:
         return NOTHING
     return rate(
@@ -113,7 +118,7 @@ def _rating(one: Purchase, terms: Terms, basis: int) -> Rating:
         usage_before=one.usage_before,
         groups=one.detail.groups,
         channel=one.channel,
-        windows=windows_again(terms, one.detail),
+        windows=windows_again(terms, one.detail, amount),
     )
 
 

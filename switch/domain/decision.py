@@ -48,10 +48,11 @@ class Detail(msgspec.Struct, omit_defaults=True, gc=False):
     without a PIN; `chip`: what the chip signed, and its signature (DE55, hex).
 
     `grants`: (funder_no, budget_no, won) of a purchase's cashback as granted; `missed`: likewise what was due
-    and no budget had any more; `kept`: what is left of the grants after returns, on the purchase; on a
-    return, `kept_before` and `kept_after` it. `faults`: every reason against a declined payment, what is
-    answered first. `passed_over`: coupons and grants that could not pay, as (campaign_no, won short of the
-    minimum spend, or 0 where the merchant may not take it). `case`: the donation case of a gift.
+    and no budget had any more, or above a campaign's bound on the member; `kept`: what is left of the grants
+    after returns, on the purchase; on a return, `kept_before` and `kept_after` it. `faults`: every
+    reason against a declined payment, what is answered first. `passed_over`: coupons and grants that could
+    not pay, as (campaign_no, won short of the minimum spend, or 0 where the merchant may not take it).
+    `case`: the donation case of a gift.
     `issued`: number of the bound on top-ups that a top-up counts in; 0 where there was none.
     """
 

@@ -189,10 +189,11 @@ def _work_out(
         else:
             restored.append((lot_no, lot.kind, won))
     kept = left - basis_back
-    windows = windows_again(terms, done)
+    standing = original.approved - original.returned
+    windows = windows_again(terms, done, standing)
     rated = _rating(terms, original, left, windows)
     before = kept_by(done, original.returned, due(rated, terms))
-    rest = due(_rating(terms, original, kept, windows), terms)
+    rest = due(_rating(terms, original, kept, windows_again(terms, done, standing - amount)), terms)
     after = keep(before, rated.total, as_charged(rest, done))
     taken = minus(before, after)
     owed = total(taken)

@@ -4,7 +4,7 @@ Every funder is asked for its own part: where one has nothing left, the others' 
 (DOMAIN rule 5). A return never makes a budget pay more: what is kept of a grant only shrinks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from switch.domain.budget import Grants, Pools
 from switch.domain.cashback import Rating, Window
@@ -33,14 +33,15 @@ def windows_of(terms: Terms, wallet: Wallet, moment: int, amount: int) -> tuple[
     return tuple(found)
 
 
-def windows_again(terms: Terms, detail: Detail) -> tuple[Window, ...]:
-    """The windows that a purchase was rated with, each with the won that it came to, for rating what
-    remains."""
+def windows_again(terms: Terms, detail: Detail, amount: int) -> tuple[Window, ...]:
+    """The windows that a purchase was rated with, each with the won that it came to, for rating `amount` won
+    that remain of it; one whose minimum spend lies above that is none of them."""
     return tuple(
         [
-            Window(terms.windows_by_code[piece.code][1], piece.won)
+            Window(campaign, piece.won)
             for piece in detail.pieces
             if piece.kind == "campaign" and piece.code in terms.windows_by_code
+            if amount >= (campaign := terms.windows_by_code[piece.code][1]).min_spend
         ]
     )
 
@@ -84,6 +85,24 @@ def grant_again(wanted: Grants, pools: Pools, month: int) -> tuple[Grants, Grant
         if got < won:
             missed.append((funder_no, budget_no, won - got))
     return tuple(granted), tuple(missed)
+
+
+def within_bounds(
+    wanted: Grants, terms: Terms, windows: Sequence[Window], wallet: Wallet
+) -> tuple[Grants, Grants]:
+    """(granted, cut): of what is granted again, what its campaigns still let the member have."""
+    granted = {(funder_no, budget_no): won for funder_no, budget_no, won in wanted}
+    for window in windows:
+        if not window.campaign.member_max:
+            continue
+        room = window.campaign.member_max - wallet.campaign_won.get(_number(terms, window), 0)
+        pots = _pots(terms, window)
+        for key, won in granted.items():
+            if key[1] in pots:
+                granted[key] = min(won, max(room, 0))
+                room -= won
+    got = tuple([(*key, won) for key, won in granted.items() if won])
+    return got, minus(wanted, got)
 
 
 def first_grants(detail: Detail) -> Grants:
@@ -146,11 +165,19 @@ def counted(terms: Terms, windows: tuple[Window, ...], grants: Grants) -> tuple[
     """(campaign_no, won) of grants that count for the member: those of windows with a bound for each."""
     found = []
     for window in windows:
-        campaign = window.campaign
-        if not campaign.member_max:
+        if not window.campaign.member_max:
             continue
-        pots = {terms.budget_no.get((campaign.budget_code, funder)) for funder, _ in campaign.shares}
+        pots = _pots(terms, window)
         won = sum([part for _, budget, part in grants if budget in pots])
         if won:
-            found.append((terms.windows_by_code[campaign.code][0], won))
+            found.append((_number(terms, window), won))
     return tuple(found)
+
+
+def _number(terms: Terms, window: Window) -> int:
+    return terms.windows_by_code[window.campaign.code][0]
+
+
+def _pots(terms: Terms, window: Window) -> set[int | None]:
+    campaign = window.campaign
+    return {terms.budget_no.get((campaign.budget_code, funder)) for funder, _ in campaign.shares}

@@ -15,7 +15,7 @@ from switch.domain.decision import (
 )
 from switch.domain.donation import reverse_gift
 from switch.domain.giveback import reverse_purchase, with_kept
-from switch.domain.granting import counted, grant_again, minus, plus, total, windows_again
+from switch.domain.granting import counted, grant_again, minus, plus, total, windows_again, within_bounds
 from switch.domain.holds import held_of
 from switch.domain.matching import by_seq, candidates
 from switch.domain.payment import Kind, Outcome
@@ -143,7 +143,8 @@ def _reverse_refund(
     """Undo a refund or a void: the purchase stands again. Only the latest return of a purchase can be undone.
 
     What the refund clawed back from lots goes back to them; what it left the member owing is accrued again,
-    and the night pays it off. Cashback is granted again as far as its budgets have the money still.
+    and the night pays it off. Cashback is granted again as far as its budgets have the money still, and as
+    far as its campaigns let the member have more.
     """
     done = decode_detail(original.detail)
     purchase = by_seq(original.original_seq, originals)
@@ -152,6 +153,8 @@ def _reverse_refund(
         return _exception(request, wallet, terms, business_day, original, why)
     month = original.usage_month
     again, missed = grant_again(minus(done.kept_before or (), done.kept_after or ()), pools, month)
+    windows = windows_again(terms, decode_detail(purchase.detail), purchase.approved - done.returned[0])
+    again, above = within_bounds(again, terms, windows, wallet)
     given_back = _given_back(done.recovered, total(again))
     changes: dict[int, int] = {}
     for lot_no, _, won in (*done.restored, *given_back):
@@ -172,12 +175,11 @@ def _reverse_refund(
         returned=(done.returned[1], before),
         basis_left=None if done.basis_left is None else done.basis_left[::-1],
         grants=again,
-        missed=missed,
+        missed=plus(missed, above),
         kept_before=done.kept_after,
         kept_after=plus(done.kept_after or (), again),
         recovered=given_back,
     )
-    windows = windows_again(terms, decode_detail(purchase.detail))
     stored = record(
         request,
         wallet,

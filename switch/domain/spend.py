@@ -119,7 +119,7 @@ def book(
     missed: Grants = ()
     if basis and earns(terms, wallet):
         if terms.windows:
-            windows = windows_of(terms, wallet, day * 1_000_000 + request.key.local_time, request.amount)
+            windows = windows_of(terms, wallet, day * 1_000_000 + request.key.local_time, won)
         rating = rate(
             terms.policy,
             basis=basis,

@@ -168,7 +168,7 @@ class Watcher:
                 usage_before=stored.usage_before,
                 groups=terms.groups,
                 channel=stored.channel,
-                windows=windows_again(terms, detail),
+                windows=windows_again(terms, detail, stored.approved - stored.returned),
             )
             kept = kept_of(detail)
             if detail.missed or self._missed_again(stored):
