@@ -69,7 +69,8 @@ class Pools:
     """What a batch may take, pool by pool. Decisions read it; whoever carries them out takes and gives.
 
     `lines` are budgets by number. A pool that is not in `left` has nothing. `changes` is what happened to
-    each pool, `short` what was due and not there.
+    each pool, `short` what was due and not there: of the bound on top-ups, which are booked whole, the least
+    that one of them lacked.
     """
 
     __slots__ = ("changes", "left", "lines", "short")
@@ -90,8 +91,10 @@ class Pools:
 
     def miss(self, budget_no: int, month: int, won: int) -> None:
         """Note that `won` more were due than there were."""
-        key = self.lines[budget_no].key(month)
-        self.short[key] = self.short.get(key, 0) + won
+        line = self.lines[budget_no]
+        key = line.key(month)
+        before = self.short.get(key, 0)
+        self.short[key] = min(before or won, won) if line.budget.code == ISSUANCE else before + won
 
     def take(self, budget_no: int, month: int, won: int) -> None:
         """Take won that room() has shown. Raises ValueError beyond it: a fault of the program."""

@@ -10,7 +10,7 @@ that dies leaves its slot to whoever needs it.
 
 from collections.abc import Iterable, Mapping
 
-from switch.domain.budget import Change, Line, PoolKey, Pools
+from switch.domain.budget import ISSUANCE, Change, Line, PoolKey, Pools
 from switch.domain.payment import Kind
 from switch.domain.request import Request
 from switch.store.arrays import Packed, bools, int2s, int4s, int8s
@@ -91,12 +91,13 @@ _TAKING = frozenset({Kind.PURCHASE, Kind.TOPUP})
 def pools_of(requests: Iterable[Request], lines_of: Mapping[int, tuple[Line, ...]]) -> set[PoolKey]:
     """The pools that these requests may take from, as far as they tell by themselves."""
     found: set[PoolKey] = set()
-    for programme_no, month in {
-        (request.programme_no, request.key.local_day // 100)
+    for programme_no, month, topup in {
+        (request.programme_no, request.key.local_day // 100, request.key.kind == Kind.TOPUP)
         for request in requests
         if request.key.kind in _TAKING and request.programme_no in lines_of
     }:
-        found.update([line.key(month) for line in lines_of[programme_no]])
+        lines = lines_of[programme_no]
+        found.update([line.key(month) for line in lines if (line.budget.code == ISSUANCE) == topup])
     return found
 
 
@@ -154,11 +155,14 @@ def peeking(short: Iterable[PoolKey], slot: int) -> Statement:
     return PEEK, (int2s([key[0] for key in keys]), int4s([key[1] for key in keys]), own, own)
 
 
-def reach_for(short: Mapping[PoolKey, int], drawn: Drawn, seen: Rows) -> int | None:
-    """How far to reach for what is short, by what peeking() saw; None: there is nothing more.
+def reach_for(
+    short: Mapping[PoolKey, int], drawn: Drawn, seen: Rows, lines: Mapping[int, Line]
+) -> int | None:
+    """How far to reach for what is short, by what peeking() saw; None: nothing more would help.
 
     A pool may be short only now, after another was filled: of that one no more than the slot is known. Of one
-    that no payment of the batch takes from, not even that: an undone refund may find its money there.
+    that no payment of the batch takes from, not even that: an undone refund may find its money there. A
+    top-up is booked whole, so a rest that is too small for any is left where it is.
     """
     known = {
         (row[0], row[1]): (row[2] + (0 if (row[0], row[1]) in drawn.own else row[4]), row[3]) for row in seen
@@ -167,9 +171,13 @@ def reach_for(short: Mapping[PoolKey, int], drawn: Drawn, seen: Rows) -> int | N
     for key, won in short.items():
         reached = drawn.reach if key in drawn.rest else Reach.SLOT
         free, others = known.get(key, (won, 0))  # a month from which nobody has taken yet
-        if reached == Reach.SLOT and free >= won:
+        if reached == Reach.ALL:
+            continue
+        if reached == Reach.REST:
+            free = 0  # the batch has it already
+        if free >= won:
             wanted.append(Reach.REST)
-        elif reached != Reach.ALL and (others or (free and reached == Reach.SLOT)):
+        elif free + others >= (won if lines[key[0]].budget.code == ISSUANCE else 1):
             wanted.append(Reach.ALL)
     return max(drawn.reach, *wanted) if wanted else None
 

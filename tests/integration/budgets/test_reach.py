@@ -63,6 +63,30 @@ async def test_money_given_back_while_every_slot_is_emptied_is_not_lost(
     assert (left(ground.engine), check_pools(ground.engine)) == (100_000 - 100 - 95_000, [])
 
 
+async def test_top_ups_that_the_rest_is_too_small_for_do_not_gather_it_each_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The month's issue is over but for a little: that stays where it is, and the one that fits gets it."""
+    ground = Ground(database, programme(Budget(code="issuance", funder="", monthly=100_000)))
+    ground.add(members([1, 2, 3], won=1))
+    begun: list[int] = []
+    begin = LaneBooks.begin
+
+    async def counted(books: LaneBooks, *arguments: Any) -> Any:
+        begun.append(arguments[-1])
+        return await begin(books, *arguments)
+
+    async with running(ground, lanes=1) as authorizer:
+        await ask(authorizer, [purchase(1, 75_000, JUNE, kind=Kind.TOPUP)])
+        monkeypatch.setattr(LaneBooks, "begin", counted)
+        many = [purchase(2, won, JUNE, stan=won, kind=Kind.TOPUP) for won in range(30_000, 33_000, 1_000)]
+        refused = await ask(authorizer, many)
+        assert begun == [0]
+        told = await ask(authorizer, [purchase(3, 25_000, JUNE, stan=9, kind=Kind.TOPUP), *many])
+    assert [answer.stored.approved for answer in (*refused, *told)] == [0, 0, 0, 25_000, 0, 0, 0]
+    assert (left(ground.engine), check_pools(ground.engine)) == (0, [])
+
+
 async def test_a_program_that_stands_still_with_a_budget_in_hand_holds_up_nobody_for_long(
     database: Database,
 ) -> None:
