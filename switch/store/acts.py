@@ -145,7 +145,7 @@ class ActBatch:
         wanted = sorted(set(keys))
         if self.wallets:
             raise RuntimeError("a batch locks its wallets once")
-        self.connection.execute(sql.BY_INDEX)
+        self.connection.execute(sql.BEGIN)
         for chunk in chunks(wanted, CHUNK):
             at = {"buckets": [key[0] for key in chunk], "wallets": [key[1] for key in chunk]}
             held = False

@@ -25,8 +25,12 @@ HOLDS = text(f"""
     FROM {_KEYS} JOIN hold h USING (bucket, wallet_id)
 """)  # noqa: S608
 
-# A batch touches one wallet in a hundred or fewer, so only indexes may be used, whatever statistics say.
-BY_INDEX = text("SET LOCAL enable_seqscan = off")
+# A batch touches one wallet in a hundred or fewer, so only indexes may be used, whatever statistics say. A
+# command that is stopped in the middle (Ctrl-Z) must not keep members from paying: it loses its locks.
+BEGIN = text("""
+    SELECT set_config('enable_seqscan', 'off', true),
+           set_config('idle_in_transaction_session_timeout', '5s', true)
+""")
 
 KNOWN = text("""
     SELECT reference, leg, kind, bucket, wallet_id, seq, lot_no, won, campaign_no, budget_month, note,

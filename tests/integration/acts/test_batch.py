@@ -61,6 +61,14 @@ def test_held_money_and_more_than_there_is_cannot_be_taken(town: Town) -> None:
     assert town.broken() == {}
 
 
+def test_a_command_that_stands_still_keeps_its_locks_a_few_seconds_only(town: Town) -> None:
+    """The server ends its transaction; members' payments wait less long than their lanes try."""
+    shown = "SHOW idle_in_transaction_session_timeout"
+    with batch(town, town.member([(1, 10_000, 20260601, 20310601)])) as acts:
+        assert acts.connection.exec_driver_sql(shown).scalar() == "5s"
+    assert town.scalar(shown) == "0"
+
+
 def test_a_wallet_with_too_many_lots_takes_no_more(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("switch.store.acts.LOTS_MAX", 1)
     member = town.member([(1, 10_000, 20260601, 20310601)])
