@@ -69,9 +69,15 @@ def played(database: Database) -> Town:
     """A day in the window: district's budget ends in the middle of the second payment."""
     since = datetime(2026, 1, 1, tzinfo=SEOUL)
     budgets = [Budget(code="cashback", funder="district", monthly=5_000)]
-    town = Town(database, programme(("june", world.TIERS_T, since), budgets=budgets))
+    one = programme(("june", world.TIERS_T, since), budgets=budgets)
+    summer, welcome = one.campaigns
+    policy = replace(one.policies[0], spending_order=("coupon", "grant", "charged", "points"))
+    one = replace(one, policies=(policy,), campaigns=(replace(summer, min_spend=9_000), welcome))
+    town = Town(database, one)
     people = [world.wallet(world.charged(1, 500_000), coupon(2), wallet_id=n) for n in (1, 2, 3)]
     people[2].holder = Holder.COMPANY
+    few = (world.charged(1, 8_500), world.points(2, 2_000))
+    people.append(world.wallet(*few, wallet_id=4, points_on=True))
     town.people(people)
     town.ground.set_day(DAY)
     first, second, third, _, _ = town.send(
@@ -90,9 +96,17 @@ def played(database: Database) -> Town:
         town.request(BACK, 12_345, of=replace(third), day=DAY),
         town.request(UNDO, 90_000, wallet=2, of=second, day=DAY),
     )
+    _only_points_come_back(town)
     town.ground.check_books()
     town.ground.set_day(DAY + 1)
     return town
+
+
+def _only_points_come_back(town: Town) -> None:
+    """What is left is less than the window asks for, though no won of the basis has come back."""
+    (bought,) = town.send({"kind": BUY, "amount": 10_000, "day": DAY, "wallet": 4})
+    (back,) = town.send({"kind": BACK, "amount": 1_500, "day": DAY, "wallet": 4, "of": bought})
+    assert (bought.basis, back.basis, back.cashback) == (8_500, 0, -8_500 * 2 // 100)
 
 
 def settings_at(town: Town, clock: Path) -> Settings:
@@ -136,4 +150,5 @@ def test_a_day_with_everything_is_recomputed_and_credited(town: Town, tmp_path: 
         report = run(town.engine, settings, date_of_day(day))
         assert [one.problem for one in report.programmes] == [""]
     town.ground.check_books()
-    assert sum(points for _, points, _ in town.balances().values()) == told[1]
+    had = 2_000  # the points that a member began with, all of them back
+    assert sum(points for _, points, _ in town.balances().values()) == told[1] + had
