@@ -12,6 +12,7 @@ is written down already is not written again.
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -32,15 +33,14 @@ from switch.store.watch_flags import write_hits
 
 log = structlog.get_logger()
 
-GRACE_S: Final = (
-    120  # how long a payment may take from its own time to the commit, before only a sweep finds it
-)
+GRACE_S: Final = 120  # from a payment's own time to its commit; what takes longer only a sweep finds
 SWEEP_S: Final = 300.0
 SETTLE_S: Final = 600  # after a business date's end nothing is booked on it any more
 FORGET_S: Final = 3_600
 WRITE_AT: Final = 5_000  # hits kept while history is read
 BACK_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 _LEAD = text("SELECT pg_try_advisory_lock(hashtext('dure_watch'))")
+_YIELD = text("SELECT pg_advisory_unlock(hashtext('dure_watch'))")
 
 
 class NotLeadingError(RuntimeError):
@@ -86,6 +86,8 @@ class Follower:
         """Let another process lead."""
         if self._leading is not None:
             leading, self._leading = self._leading, None
+            with suppress(DBAPIError):  # else the next waits until the server sees the session's end
+                leading.execute(_YIELD)
             leading.invalidate()  # the lock goes with the session, not back into the pool
             leading.close()
 
