@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from switch.domain.calendar import date_of_day, day_of_date
+from switch.domain.calendar import day_of_date
 from switch.domain.watch import DAY_S, Hit, canonical_watch, moment_of_seconds, watch_sha256
 from switch.store.schema_watch import flag, stop
 from switch.store.watch_stops import put_in_force
@@ -41,7 +41,7 @@ def write_hits(connection: Connection, hits: Iterable[Hit], now: datetime) -> Wr
     locked: set[int] = set()
     for hit in hits:
         if hit.programme_no not in locked:
-            connection.execute(_ONE_WRITER, {"programme_no": hit.programme_no})
+            lock_flags(connection, hit.programme_no)
             locked.add(hit.programme_no)
         found = _flag_of(connection, hit)
         if found is not None and (found.state != "open" or _holds_all(found, hit)):
@@ -62,6 +62,11 @@ def write_hits(connection: Connection, hits: Iterable[Hit], now: datetime) -> Wr
                 shops = True
     put_in_force(connection, wallets, shops=shops)
     return written
+
+
+def lock_flags(connection: Connection, programme_no: int) -> None:
+    """Be the only one to write flags of a programme, or to judge them, until the transaction ends."""
+    connection.execute(_ONE_WRITER, {"programme_no": programme_no})
 
 
 _ONE_WRITER = text("SELECT pg_advisory_xact_lock(hashtext('dure_watch_flags'), :programme_no)")
@@ -188,7 +193,7 @@ def _add_evidence(connection: Connection, hit: Hit, flag_no: int) -> None:
 def _stop(connection: Connection, hit: Hit, flag_no: int, today: int) -> bool:
     """Write the stop that a rule asks for, or make it longer; whether there is one to put into force."""
     until = day_of_date(date.fromordinal(hit.last // DAY_S + hit.watch.stop_days))
-    if date_of_day(until) < date_of_day(today):
+    if until < today:
         return False
     row = upsert(stop).values(
         programme_no=hit.programme_no,

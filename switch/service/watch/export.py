@@ -40,7 +40,9 @@ def export_evidence(
         engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
         connection.begin(),
     ):
-        found = flags_where(connection, and_(*wanted), FLAGS_MAX)
+        found = flags_where(connection, and_(*wanted), FLAGS_MAX + 1)
+        if len(found) > FLAGS_MAX:
+            raise RefusedError(f"more than {FLAGS_MAX:,} flags: name one --state, or flags by their numbers")
         missing = sorted(set(flags) - {one.flag_no for one in found})
         if missing and state is None:
             raise NotFoundError(f"programme {programme_id} has no flag {missing[0]}: `watch list` shows them")

@@ -11,6 +11,7 @@ from switch.domain.watch_words import in_words
 from switch.service.admin import NotFoundError, RefusedError
 from switch.store.schema import member, merchant, programme
 from switch.store.schema_watch import evidence, flag, stop
+from switch.store.watch_flags import lock_flags
 from switch.store.watch_stops import lift
 
 State = Literal["open", "cleared", "confirmed"]
@@ -94,7 +95,7 @@ def judge(
             select(programme.c.programme_no).where(programme.c.programme_id == programme_id)
         )
         if number is not None:
-            connection.execute(_ONE_WRITER, {"programme_no": number})
+            lock_flags(connection, number)
         found = _one(connection, programme_id, flag_no)
         if found.state == state:
             raise RefusedError(f"flag {flag_no} is {state} already, by {found.judged_by}: nothing to do")
@@ -107,10 +108,6 @@ def judge(
         if state == "cleared":
             lift(connection, int(number or 0), flag_no, now)
         return _one(connection, programme_id, flag_no)
-
-
-# As the writer of flags: nobody adds to a flag while it is judged.
-_ONE_WRITER = text("SELECT pg_advisory_xact_lock(hashtext('dure_watch_flags'), :programme_no)")
 
 
 def _one(connection: Connection, programme_id: str, flag_no: int) -> FlagView:
@@ -155,17 +152,25 @@ def flags_where(connection: Connection, wanted: ColumnElement[bool], last: int) 
         .order_by(flag.c.noted_at.desc(), flag.c.programme_no.desc(), flag.c.flag_no.desc())
         .limit(last)
     ).all()
-    return [_flag(connection, row) for row in reversed(rows)]
+    figures: list[dict[str, Any]] = [msgspec.json.decode(row.figures) for row in rows]
+    _name_shops(connection, figures)
+    return [_flag(row, told) for row, told in zip(reversed(rows), reversed(figures), strict=True)]
 
 
-def _flag(connection: Connection, row: Any) -> FlagView:
+def _name_shops(connection: Connection, figures: list[dict[str, Any]]) -> None:
+    """A shop's number is ours: people know the shop by its id."""
+    numbers = {one["merchant_no"] for one in figures if "merchant_no" in one}
+    if not numbers:
+        return
+    query = select(merchant.c.merchant_no, merchant.c.merchant_id)
+    shops = dict(connection.execute(query.where(merchant.c.merchant_no.in_(numbers))).tuples().all())
+    for one in figures:
+        if "merchant_no" in one:
+            one["shop"] = shops.get(one.pop("merchant_no"))
+
+
+def _flag(row: Any, figures: dict[str, Any]) -> FlagView:
     rule = msgspec.json.decode(row.rule, type=Watch)
-    figures: dict[str, Any] = msgspec.json.decode(row.figures)
-    if "merchant_no" in figures:  # a number of ours: people know the shop by its id
-        number = figures.pop("merchant_no")
-        figures["shop"] = connection.scalar(
-            select(merchant.c.merchant_id).where(merchant.c.merchant_no == number)
-        )
     of_member = row.subject == Subject.MEMBER
     return FlagView(
         programme=row.programme_id,

@@ -46,7 +46,11 @@ def dure(config: Path, *arguments: str) -> int:
 
 
 async def test_scan_list_show_judge_and_export(
-    beat: Beat, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    beat: Beat,
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     same = [beat.payment(2, 30_000, 115_910 + n) for n in range(3)]
     await beat.pay(beat.payment(1, WON, 115_900), *same)
@@ -110,6 +114,10 @@ async def test_scan_list_show_judge_and_export(
     assert "a member with 300,000 won or more within 2 local days" in (out / "rules.txt").read_text()
     assert dure(config, "export", "--programme", "test", "--out", str(out)) == 2
     assert dure(config, "export", "--programme", "test", "--flag", "9", "--out", str(tmp_path / "x")) == 2
+    assert not (tmp_path / "x").exists()
+    monkeypatch.setattr("switch.service.watch.export.FLAGS_MAX", 1)
+    assert dure(config, "export", "--programme", "test", "--out", str(tmp_path / "x")) == 2
+    assert "more than 1 flags: name one --state" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
     beat.check_books()
 
