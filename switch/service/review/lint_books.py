@@ -15,7 +15,10 @@ _GROUPS = text("""
       AND (g.valid_to IS NULL OR g.valid_to > :today) GROUP BY 1
 """)
 _CATEGORIES = text("SELECT category, count(*) FROM merchant WHERE programme_no = :programme_no GROUP BY 1")
-_TAG = text("SELECT count(*) FROM wallet WHERE programme_no = :programme_no AND tags & :bit <> 0")
+_TAGS = text("""
+    SELECT place, count(*) FROM wallet CROSS JOIN generate_series(0, CAST(:last_place AS integer)) AS place
+    WHERE programme_no = :programme_no AND (tags >> place) & 1 = 1 GROUP BY 1
+""")
 _BURNED = text(f"""
     SELECT coalesce(b.code, 'cashback') AS code, f.funder_id,
            sum(CASE WHEN e.debit = {Account.FUNDER_DUE:d} THEN e.won ELSE -e.won END)::bigint AS won
@@ -33,14 +36,12 @@ def facts_of(connection: Connection, at: ProgrammeAt, now: datetime) -> Facts:
     today: date = now.astimezone(SEOUL).date()
     last = today.replace(day=1) - timedelta(days=1)
     of = {"programme_no": at.programme_no}
-    tags = {
-        tag: int(connection.scalar(_TAG, {**of, "bit": 1 << place}) or 0)
-        for place, tag in enumerate(at.programme.member_tags)
-    }
+    tags = at.programme.member_tags
+    bears = {row[0]: row[1] for row in connection.execute(_TAGS, {**of, "last_place": len(tags) - 1})}
     burned = connection.execute(_BURNED, {**of, "first": last.replace(day=1), "last": last})
     return Facts(
         groups={row[0]: row[1] for row in connection.execute(_GROUPS, {**of, "today": today})},
-        tags=tags,
+        tags={tag: bears.get(place, 0) for place, tag in enumerate(tags)},
         categories={row[0]: row[1] for row in connection.execute(_CATEGORIES, of)},
         burned={(row.code, row.funder_id): row.won for row in burned},
     )

@@ -4,61 +4,35 @@ import asyncio
 from datetime import datetime
 
 import pytest
-from msgspec.structs import replace
 from sqlalchemy import text
 
-from switch.domain.budget import Budget
 from switch.domain.calendar import SEOUL
-from switch.domain.programme import Programme
-from switch.domain.request import Request
 from switch.service.admin import RefusedError
 from switch.service.review.shadow import AlreadyFollowedError, Follower, find, start, stop
-from switch.service.review.shadow_report import report
-from tests.integration.authorizer.ground import Ground, ask
+from switch.service.review.shadow_report import ShadowReport, report
+from tests.integration.authorizer.ground import Ground
+from tests.integration.what_if.city import live, stricter
 from tests.support.postgres import Database
 from tests.unit.decide import world
-from tests.unit.decide.estate import estate, members
+from tests.unit.decide.estate import members
 from tests.unit.decide.estate import reference as estate_reference
-from tests.unit.decide.sequences import Day
 
 NOW = datetime(2026, 6, 28, 12, tzinfo=SEOUL)
 SEED, WALLETS, A_DAY = 3003, 6, 30
 
 
-def stricter(programme: Programme) -> Programme:
-    """Half of every tier's rate, nothing above 20,000 won a payment, and a budget that ends."""
-    policies = []
-    for policy in programme.policies:
-        limits = replace(policy.limits, payment_max=20_000)
-        policies.append(replace(policy, limits=limits))
-    budget = Budget(code="cashback", funder=programme.funders[0].id, monthly=3_000)
-    return replace(programme, policies=tuple(policies), budgets=(budget,))
-
-
-async def live_and_follow(database: Database, *, rounds_too: bool) -> tuple[Ground, dict[str, object]]:
+async def live_and_follow(database: Database, *, rounds_too: bool) -> tuple[Ground, dict[str, ShadowReport]]:
     ground = Ground(database, estate_reference().programmes[world.PROGRAMME_NO])
     ground.add(members(SEED, WALLETS).values())
     programme = estate_reference().programmes[world.PROGRAMME_NO]
     for name, rules in (("same", programme), ("strict", stricter(programme))):
         start(ground.engine, "test", rules, name, "tester", NOW)
-    authorizer = ground.authorizer()
-    await authorizer.start()
-    waiting: list[Request] = []
-    try:
-        for act in estate(SEED, wallet_count=WALLETS, requests_a_day=A_DAY):
-            if isinstance(act, Request):
-                waiting.append(act)
-                continue
-            await ask(authorizer, waiting)
-            waiting.clear()
-            if isinstance(act, Day):
-                ground.set_day(act.day)
-            if rounds_too:
-                await asyncio.to_thread(follow, ground, "same")
-                await asyncio.to_thread(follow, ground, "strict")
-        await ask(authorizer, waiting)
-    finally:
-        await authorizer.stop()
+
+    async def follow_both() -> None:
+        for name in ("same", "strict"):
+            await asyncio.to_thread(follow, ground, name)
+
+    await live(ground, SEED, WALLETS, A_DAY, follow_both if rounds_too else None)
     for name in ("same", "strict"):
         follow(ground, name)
     return ground, {
@@ -78,7 +52,7 @@ async def test_rounds_while_payments_go_on_find_what_one_round_finds(database: D
     ground, told = await live_and_follow(database, rounds_too=True)
     same, strict = told["same"], told["strict"]
     with ground.engine.connect() as connection:
-        live = connection.execute(
+        payments, cashback = connection.execute(
             text(
                 "SELECT count(*) FILTER (WHERE kind IN (1, 3, 6)), sum(cashback) FROM payment WHERE kind <> 4"
             )
@@ -91,11 +65,11 @@ async def test_rounds_while_payments_go_on_find_what_one_round_finds(database: D
         )
     for one in (same, strict):
         assert one.behind == 0
-        assert sum(day.payments for day in one.days) == live[0]
-        assert sum(day.live_cashback for day in one.days) == live[1]
+        assert sum(day.payments for day in one.days) == payments
+        assert sum(day.live_cashback for day in one.days) == cashback
     # The same rules in the same situations: no answer and no won differ.
     assert (same.flips, same.rated_otherwise) == ((), 0)
-    assert sum(day.cashback for day in same.days) == live[1]
+    assert sum(day.cashback for day in same.days) == cashback
     refused = sum(flip.payments for flip in strict.flips if flip.shadow == "over_payment_limit")
     assert over > 0
     assert refused == over

@@ -1,66 +1,50 @@
 """Simulation on books that real lanes have written."""
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 
-from switch.domain.budget import Budget
+from switch.domain.calendar import SEOUL
 from switch.domain.programme import Programme
-from switch.domain.request import Request
 from switch.service.admin import RefusedError
+from switch.service.giving.finding import programme_of
 from switch.service.import_files import no_progress
+from switch.service.review.lint_books import facts_of
 from switch.service.review.simulate import Wish, simulate
-from tests.integration.authorizer.ground import Ground, ask
+from tests.integration.authorizer.ground import Ground
+from tests.integration.what_if.city import live, stricter
 from tests.support.postgres import Database
 from tests.unit.decide import world
-from tests.unit.decide.estate import estate, members
+from tests.unit.decide.estate import members
 from tests.unit.decide.estate import reference as estate_reference
-from tests.unit.decide.sequences import Day
 
 WHOLE = Wish(date(2026, 6, 1), date(2026, 8, 31), workers=1, examples=1_000)
-
-
-async def live(ground: Ground, seed: int, wallets: int, a_day: int) -> None:
-    """Random days with all that terminals send, across a month's end and a change of policy."""
-    ground.add(members(seed, wallets).values())
-    authorizer = ground.authorizer()
-    await authorizer.start()
-    waiting: list[Request] = []
-    try:
-        for act in estate(seed, wallet_count=wallets, requests_a_day=a_day):
-            if isinstance(act, Request):
-                waiting.append(act)
-                continue
-            await ask(authorizer, waiting)
-            waiting.clear()
-            if isinstance(act, Day):
-                ground.set_day(act.day)
-        await ask(authorizer, waiting)
-    finally:
-        await authorizer.stop()
-
-
-def stricter(programme: Programme) -> Programme:
-    """Nothing above 20,000 won a payment, and a budget of the first funder that ends."""
-    policies = tuple(
-        replace(policy, limits=replace(policy.limits, payment_max=20_000)) for policy in programme.policies
-    )
-    budget = Budget(code="cashback", funder=programme.funders[0].id, monthly=3_000)
-    return replace(programme, policies=policies, budgets=(budget,))
 
 
 async def test_a_simulation_on_history(database: Database) -> None:
     programme = estate_reference().programmes[world.PROGRAMME_NO]
     ground = Ground(database, programme)
+    ground.add(members(3001, 12).values())
     await live(ground, 3001, wallets=12, a_day=70)
     _the_rules_in_force_reproduce_every_payment(ground)
     _other_rules_make_the_difference_that_they_say(ground, programme)
+    _the_linter_is_told_who_bears_a_tag(ground, programme)
     with pytest.raises(RefusedError, match="exchange them"):
         simulate(ground.engine, "test", None, Wish(date(2026, 7, 2), date(2026, 7, 1)), no_progress)
     with pytest.raises(RefusedError, match="no version"):
         simulate(ground.engine, "test", None, replace(WHOLE, as_version="never"), no_progress)
+
+
+def _the_linter_is_told_who_bears_a_tag(ground: Ground, programme: Programme) -> None:
+    with ground.engine.begin() as connection:
+        connection.execute(text("UPDATE wallet SET tags = CASE wallet_id WHEN 1 THEN 5 ELSE 4 END"))
+        at = programme_of(connection, "test")
+        tagged = replace(at, programme=replace(programme, member_tags=("pupil", "club", "all")))
+        facts = facts_of(connection, tagged, datetime(2026, 7, 1, 12, tzinfo=SEOUL))
+        assert facts.tags == {"pupil": 1, "club": 0, "all": 12}
+        assert facts_of(connection, at, datetime(2026, 7, 1, 12, tzinfo=SEOUL)).tags == {}
 
 
 def _the_rules_in_force_reproduce_every_payment(ground: Ground) -> None:
