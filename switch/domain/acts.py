@@ -46,10 +46,14 @@ class Refundable(msgspec.Struct, frozen=True):
     to_spend: int = 0
 
 
-def refundable(lot: Lot, held: int, policy: Policy, today: int, *, given: bool) -> Refundable:
+def refundable(
+    lot: Lot, held: int, policy: Policy, today: int, *, given: bool, paid_back: int = 0
+) -> Refundable:
     """Judge one lot on `today` (yyyymmdd) by the policy of its own opening day.
 
-    `held`: won of it that pre-authorisations keep; `given`: it came as a gift, whose giver paid for it.
+    `held`: won of it that pre-authorisations keep; `given`: it came as a gift, whose giver paid for it;
+    `paid_back`: won of it that went back to the member before. Those were never spent: what a cancelled
+    payment brings into the lot afterwards is judged as a lot of the rest.
     """
     if lot.kind != LotKind.CHARGED:
         return Refundable(0, "is not charged money")
@@ -62,14 +66,15 @@ def refundable(lot: Lot, held: int, policy: Policy, today: int, *, given: bool) 
     if held:
         return Refundable(0, f"has {held:,} won held by a pre-authorisation: wait until that is settled")
     until = add_days(lot.opened, policy.withdraw_days)
-    used = lot.granted - lot.balance
+    bought = lot.granted - paid_back
+    used = bought - lot.balance
     if not used and today <= until:
         return Refundable(lot.balance, until=until)
-    wanted = -(-lot.granted * policy.withdraw_after // PPM)
+    wanted = -(-bought * policy.withdraw_after // PPM)
     if used >= wanted:
         return Refundable(lot.balance)
     to_spend = wanted - used
-    share = f"{policy.withdraw_after * 100 // PPM} % of {lot.granted:,}"
+    share = f"{policy.withdraw_after * 100 // PPM} % of {bought:,}"
     why = f"{to_spend:,} won of it must still be spent ({share})"
     if used:
         return Refundable(0, f"is partly used: {why}", 0, to_spend)

@@ -28,6 +28,10 @@ from switch.store.reference_write import ProgrammeAt
 _GIVEN = text("""
     SELECT lot_no FROM act WHERE bucket = :bucket AND wallet_id = :wallet_id AND kind = :received
 """)
+_PAID_BACK = text("""
+    SELECT lot_no, sum(won)::bigint AS won FROM act
+    WHERE bucket = :bucket AND wallet_id = :wallet_id AND kind = :refund GROUP BY lot_no
+""")
 _TOPUPS = text("""
     SELECT (p.detail::jsonb ->> 'lot_no')::int AS lot_no, p.usage_month,
            coalesce(e.budget_no, 0) AS budget_no
@@ -139,6 +143,8 @@ def _judge(
     key = {"bucket": wallet.bucket, "wallet_id": wallet.wallet_id}
     received = {"received": int(ActKind.GIFT_RECEIVED)}
     given = set(connection.execute(_GIVEN, {**key, **received}).scalars())
+    refunded = connection.execute(_PAID_BACK, {**key, "refund": int(ActKind.REFUND)})
+    paid_back = {row.lot_no: row.won for row in refunded}
     held = batch.held(wallet)
     found: list[tuple[Lot, Refundable]] = []
     for lot in lots:
@@ -148,7 +154,14 @@ def _judge(
         except NoPolicy:
             policy = at.programme.policies[0]
         # Each top-up is a lot of its own; the acts that received a gift name theirs.
-        verdict = refundable(lot, held.get(lot.lot_no, 0), policy, batch.today, given=lot.lot_no in given)
+        verdict = refundable(
+            lot,
+            held.get(lot.lot_no, 0),
+            policy,
+            batch.today,
+            given=lot.lot_no in given,
+            paid_back=paid_back.get(lot.lot_no, 0),
+        )
         found.append((lot, verdict))
     return found
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from switch.ledger.chart import Account
 from switch.service.admin import NotFoundError, RefusedError
 from switch.service.giving.gift import GiftReport, gift
 from switch.service.giving.refund import RefundReport, refund
@@ -59,6 +60,19 @@ def test_what_is_left_is_paid_back_once_most_of_the_lot_is_spent(town: Town) -> 
     town.spend(member, 1, 1)
     assert back(town, member).won == 4_000
     assert [balance for _, balance, _ in town.lots(member)] == [0, 2_001]
+    assert town.broken() == {}
+
+
+def test_money_paid_back_was_not_spent_when_a_cancelled_payment_fills_its_lot_again(town: Town) -> None:
+    member = town.member([OLDER])
+    town.spend(member, 1, 6_000)
+    assert back(town, member).won == 4_000
+    town.post(member, [(Account.MERCHANT_PAYABLE, Account.CARD_MONEY, 6_000, 1, 1, 0)])  # all cancelled
+    town.run(f"UPDATE lot SET balance = 6000 WHERE wallet_id = {town.key(member)[1]}")
+    with pytest.raises(RefusedError, match=r"3,600 won of it must still be spent \(60 % of 6,000\)"):
+        back(town, member)
+    town.spend(member, 1, 3_600)
+    assert back(town, member).won == 2_400
     assert town.broken() == {}
 
 
