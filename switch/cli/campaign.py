@@ -44,8 +44,8 @@ def campaign_issue(
     Examples:
 
     \b
-        dure-switch campaign issue --programme ontong hope-scholarship --members children.csv
-        dure-switch campaign issue --programme ontong sale-coupon --all
+        dure-switch campaign issue --programme ontong hope_scholarship --members children.csv
+        dure-switch campaign issue --programme ontong sale_coupon --all
     """
     if sum((members is not None, everybody, bool(tag))) != 1:
         raise typer.BadParameter("say for whom: --members FILE, --tag TAG or --all")
@@ -113,7 +113,7 @@ def campaign_status(
 ) -> None:
     """Show where a campaign's money is: issued, spent, in wallets, expired, taken back, still to be had.
 
-    Example:  dure-switch campaign status --programme ontong sale-coupon
+    Example:  dure-switch campaign status --programme ontong sale_coupon
     """
     with open_books(context) as books:
         one = status(books.engine, programme, code)
@@ -150,7 +150,7 @@ def campaign_revoke(
 ) -> None:
     """Take back what a member has of a campaign and has not spent; the budget gets it again.
 
-    Example:  dure-switch campaign revoke --programme ontong sale-grant M-0001
+    Example:  dure-switch campaign revoke --programme ontong sale_grant M-0001
     """
     with open_books(context) as books:
         done = revoke(books.engine, programme, code, member, actor=operator(), now=books.now())

@@ -1,6 +1,7 @@
 """How results are shown: tables for people, JSON for machines, progress for who watches."""
 
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -32,14 +33,23 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     if sys.stdout.isatty():
         _ruled(title, columns, shown, right)
         return
-    widths = [max([len(name), *(len(row[at]) for row in shown)]) for at, name in enumerate(columns)]
+    widths = [max([_width(name), *(_width(row[at]) for row in shown)]) for at, name in enumerate(columns)]
     typer.echo(f"{title}:" if shown else f"{title}: none")
     for row in [list(columns), *shown] if shown else []:
         cells = [
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
+            _pad(cell, width, to_right) for cell, width, to_right in zip(row, widths, right, strict=True)
         ]
         typer.echo("  " + "  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes: Hangul and other wide letters take two."""
+    return len(text) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+
+
+def _pad(cell: str, width: int, to_right: bool) -> str:
+    room = " " * (width - _width(cell))
+    return room + cell if to_right else cell + room
 
 
 def _ruled(title: str, columns: Sequence[str], rows: list[list[str]], right: list[bool]) -> None:

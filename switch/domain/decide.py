@@ -171,7 +171,10 @@ def _untap(wallet: Wallet, decision: Decision) -> Card | None:
 def _inquiry(request: Request, wallet: Wallet, terms: Terms, business_day: int) -> Decision:
     held = held_of(wallet, business_day)
     after = balances(wallet, terms, request.key.local_day, held=held)
-    return Decision(record(request, wallet, terms, business_day, Outcome.APPROVED, "approved", after=after))
+    raw = encode_detail(Detail(entry=request.entry))
+    return Decision(
+        record(request, wallet, terms, business_day, Outcome.APPROVED, "approved", after=after, detail=raw)
+    )
 
 
 def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int, pools: Pools) -> Decision:
@@ -208,7 +211,9 @@ def _topup(request: Request, wallet: Wallet, terms: Terms, business_day: int, po
         "approved",
         approved=amount,
         after=(ledger + amount, free + (0 if terms.refused.get("charged") else amount)),
-        detail=encode_detail(Detail(lot_no=lot.lot_no, outside_ref=request.outside_ref, issued=line)),
+        detail=encode_detail(
+            Detail(lot_no=lot.lot_no, outside_ref=request.outside_ref, issued=line, entry=request.entry)
+        ),
     )
     issued = ((line, day // 100, amount),) if line else ()
     return Decision(stored, opened=lot, usage=UsageChange(day // 100, 0, topup=amount), issued=issued)

@@ -130,6 +130,8 @@ def gift(request: Request, wallet: Wallet, terms: Terms, business_day: int, case
         tap=tap,
         case=case.code,
     )
+    if won == asked < amount:  # a part, because the case needs no more
+        detail.limit, detail.used, detail.short = case.target, case.given, amount - asked
     stored = record(
         request,
         wallet,

@@ -111,10 +111,18 @@ def why_not(fault: FaultFact, words: Words) -> list[str]:
 def _answer(facts: PaymentFacts, words: Words) -> Iterator[str]:
     if facts.faults:
         first, *others = facts.faults
-        yield from why_not(first, words)
+        if (
+            facts.kind == "gift" and first.reason == "insufficient_funds"
+        ):  # a top-up may not help: points only
+            yield why_of(first.reason, words).why
+            yield words.say("missing", won=words.won(first.short))
+        else:
+            yield from why_not(first, words)
         for other in others:
             yield words.say("also", why=" ".join(why_not(other, words)))
-        if all(fault.reason in _BOUNDS and fault.limit > fault.used for fault in facts.faults):
+        if facts.outcome == "declined" and all(
+            fault.reason in _BOUNDS and fault.limit > fault.used for fault in facts.faults
+        ):
             most = min(fault.limit - fault.used for fault in facts.faults)
             yield words.say("would_pass", won=words.won(most))
     elif facts.reason != "approved":
@@ -293,7 +301,7 @@ def _record(facts: PaymentFacts, words: Words) -> Iterator[str]:
         day=words.day(facts.business_day),
     )
     yield words.say(
-        "posting",
+        "posting" if facts.entry else "posting_back",
         seq=facts.seq,
         member=facts.member,
         card=facts.card,

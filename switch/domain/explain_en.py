@@ -96,7 +96,7 @@ REASONS: dict[str, Why] = {
     "over_issuance_limit": Why(
         "The programme's issue of the month was used up.",
         "A top-up in a month whose issue is not used up yet.",
-        "Of the month's issue of {limit}, {used} were used; {short} were missing.",
+        "{short} were missing of the month's issue.",
     ),
     "too_many_topups": Why(
         "Too many top-ups of this wallet are not spent yet.", "Spending some of them first."
@@ -187,6 +187,7 @@ TEXT: dict[str, str] = {
     "lot_expires": "{lot}, valid until {day}",
     "passed_short": "“{campaign}” did not pay: {short} below its minimum spend.",
     "passed_barred": "“{campaign}” did not pay: it may not be spent at this merchant.",
+    "missing": "{won} were missing.",
     "points_off": "Points are spent only if the member has switched them on.",
     "basis": "{basis} of it counted for cashback ({kinds}); {before} had counted in {month} before it.",
     "no_basis": "Nothing of it was paid with money that earns cashback ({kinds}).",
@@ -220,6 +221,7 @@ TEXT: dict[str, str] = {
     "waived": "{won} were waived.",
     "signature": "Terminal {terminal}, trace number {stan}, reference {rrn}, business date {day}.",
     "posting": "Posting {seq} of member {member}, card {card}, {entry}, channel {channel}.",
+    "posting_back": "Posting {seq} of member {member}, card {card}, channel {channel}.",
     "state": "Cards: {cards}. The wallet is {state}; points are {points}.",
     "limit": "{name}: {left} left of {limit} ({used} used).",
     "limit_resets": "{name}: {left} left of {limit} ({used} used); it counts anew from {day} 00:00.",

@@ -103,7 +103,8 @@ class OriginalFact(msgspec.Struct, frozen=True):
 class PaymentFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything stored of a payment that explains it. `card` is masked.
 
-    `campaigns` and `funders` are names by the codes that `pieces` have.
+    `campaigns` and `funders` are names by the codes that `pieces` have. `entry` is "" for what takes back: no
+    card need be read for that.
     """
 
     programme: str

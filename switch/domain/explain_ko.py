@@ -92,7 +92,7 @@ REASONS: dict[str, Why] = {
     "over_issuance_limit": Why(
         "이번 달 발행 한도가 모두 소진되었습니다.",
         "발행 한도가 남아 있는 달에 충전하면 됩니다.",
-        "이번 달 발행 한도 {limit} 중 {used}이 발행되어 {short} 모자랐습니다.",
+        "이번 달 남은 발행 한도보다 {short} 많았습니다.",
     ),
     "too_many_topups": Why("아직 쓰지 않은 충전 건수가 너무 많습니다.", "충전금을 먼저 쓰면 됩니다."),
     "original_not_found": Why("원거래를 찾을 수 없습니다.", "원거래 정보를 보낸 그대로 적으면 됩니다."),
@@ -179,6 +179,7 @@ TEXT: dict[str, str] = {
     "lot_expires": "{lot}, {day}까지",
     "passed_short": "‘{campaign}’: 최소 결제금액에 {short} 모자라 쓰이지 않았습니다.",
     "passed_barred": "‘{campaign}’: 이 가맹점에서는 쓸 수 없어 쓰이지 않았습니다.",
+    "missing": "{won} 부족했습니다.",
     "points_off": "포인트는 회원이 사용을 설정한 경우에만 쓰입니다.",
     "basis": "캐시백 대상 금액은 {basis}입니다({kinds}). 이 결제 전까지 {month}의 누적 대상 금액은"
     " {before}입니다.",
@@ -194,7 +195,7 @@ TEXT: dict[str, str] = {
     "above_cap": "캐시백이 적립되는 월 한도 {cap}을 넘은 {won}에는 캐시백이 없습니다.",
     "due": "산정된 캐시백은 모두 {won}입니다.",
     "granted": "적립이 확정된 캐시백: {won}{shares}.",
-    "missed": "{funder}의 예산 ‘{budget}’에 {month} 잔액이 없어 {won}은 적립되지 않았습니다.",
+    "missed": "{funder}의 예산 ‘{budget}’에 {month} 잔액이 모자라 {won}은 적립되지 않았습니다.",
     "kept": "적립된 {granted} 중 {kept}이 남아 있습니다.",
     "return": "{moment} {kind} {won}: 캐시백 {taken}을 회수하고 {kept}을 남겼습니다{shares}.",
     "return_none": "{moment} {kind} {won}: 회수한 캐시백이 없습니다.",
@@ -213,6 +214,7 @@ TEXT: dict[str, str] = {
     "waived": "{won}은 회수하지 않기로 했습니다.",
     "signature": "단말기 {terminal}, 거래번호 {stan}, 조회번호 {rrn}, 영업일 {day}.",
     "posting": "회원 {member}의 전표 {seq}번, 카드 {card}, 입력 방식 {entry}, 채널 {channel}.",
+    "posting_back": "회원 {member}의 전표 {seq}번, 카드 {card}, 채널 {channel}.",
     "state": "카드: {cards}. 지갑 상태: {state}. 포인트: {points}.",
     "limit": "{name}: 한도 {limit} 중 {left}이 남았습니다({used} 사용).",
     "limit_resets": "{name}: 한도 {limit} 중 {left}이 남았습니다({used} 사용). {day} 00:00부터 새로"

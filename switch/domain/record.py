@@ -115,8 +115,10 @@ def decline(
     detail: Detail | None = None,
     card: Card | None = None,
 ) -> Decision:
-    """Refuse a request: it is stored with its reason, and no money moves."""
-    raw = _NO_DETAIL if detail is None else encode_detail(detail)
+    """Refuse a request: it is stored with its reason and how the card came, and no money moves."""
+    told = Detail() if detail is None else detail
+    told.entry = request.entry
+    raw = encode_detail(told)
     stored = record(request, wallet, terms, business_day, Outcome.DECLINED, reason, detail=raw)
     return Decision(stored, card=card)
 

@@ -147,6 +147,7 @@ def entry_list(
         ]
 
 
+_NO_CARD_READ = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
 _PAYMENT_ORDER = (
     payment.c.local_day,
     payment.c.local_time,
@@ -218,7 +219,7 @@ def _payment(row: Any, funders: dict[int, str]) -> PaymentView:
         returned=row.returned,
         balance_after=row.ledger_after,
         channel=row.channel,
-        entry=Entry(detail.get("entry", Entry.KEYED)).name.lower(),
+        entry="" if row.kind in _NO_CARD_READ else Entry(detail.get("entry", Entry.KEYED)).name.lower(),
         batch=row.batch_no,
         seq=row.seq,
         detail=detail,

@@ -80,7 +80,7 @@ class Reader:
             stan=row.stan,
             rrn=row.rrn,
             channel=row.channel,
-            entry=Entry(detail.entry).name.lower(),
+            entry="" if row.kind in _TAKES_BACK else Entry(detail.entry).name.lower(),
             seq=row.seq,
             amount=row.amount,
             approved=row.approved,
@@ -146,7 +146,8 @@ class Reader:
                 for one in detail.faults
             )
         if row.outcome != Outcome.DECLINED:
-            return ()
+            part = row.kind == Kind.GIFT and detail.limit  # the case needed no more
+            return (FaultFact("case_filled", detail.limit, detail.used, detail.short),) if part else ()
         name = BY_NUMBER[row.reason].name if row.reason in BY_NUMBER else str(row.reason)
         rules = tuple(self._names.rule(policy, code) for code in detail.rules)
         if name == "stopped_by_watch":

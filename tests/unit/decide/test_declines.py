@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from switch.domain.decision import decode_detail
 from switch.domain.payment import Kind, Outcome
 from switch.domain.programme import Limits
 from switch.domain.reasons import BY_NUMBER, CODE
-from switch.domain.request import PinCheck, Stored
+from switch.domain.request import Entry, PinCheck, Proof, Stored
 from switch.domain.wallet import Wallet
 from tests.unit.decide.world import DEPARTMENT, GONE, LIQUOR, PLAIN, Till, charged, points, wallet
 
@@ -209,3 +210,10 @@ def test_a_shop_is_judged_by_the_payments_own_day() -> None:
     assert why(till.send(Kind.PURCHASE, 1_000, day=20260701, merchant=GONE)) == "merchant_closed"
     late = till.send(Kind.PURCHASE, 1_000, day=20260630, booked=20260701, merchant=GONE)
     assert (why(late), late.business_day) == ("approved", 20260701)
+
+
+@pytest.mark.parametrize("kind", [Kind.PURCHASE, Kind.PREAUTH, Kind.TOPUP, Kind.INQUIRY])
+@pytest.mark.parametrize("pin", [PinCheck.OK, PinCheck.WRONG])
+def test_how_the_card_came_is_kept_of_every_answer(kind: Kind, pin: PinCheck) -> None:
+    done = Till(wallet(charged(1, 500))).send(kind, 1_000, entry=Entry.CHIP, proof=Proof.OK, pin=pin)
+    assert decode_detail(done.detail).entry == Entry.CHIP

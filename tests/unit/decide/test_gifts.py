@@ -117,10 +117,12 @@ def test_a_case_takes_what_it_needs_and_a_member_gives_what_there_is() -> None:
     at = Box(wallet(charged(1, 5_000)), case(given=97_000))
     stored = at.give(4_000, partial=True)
     assert (reason(stored), stored.approved, at.cases["HEART-1"].left) == ("partial_approval", 3_000, 0)
+    assert (told(stored).limit, told(stored).used, told(stored).short) == (100_000, 97_000, 1_000)
     at = Box(wallet(charged(1, 5_000)))
     assert reason(at.give(8_000)) == "insufficient_funds"
     stored = at.give(8_000, partial=True)
     assert (reason(stored), stored.approved, at.balance(1)) == ("partial_approval", 5_000, 0)
+    assert told(stored).limit == 0  # the member had no more: it is not the case that needed none
     assert reason(at.give(8_000, partial=True)) == "insufficient_funds"
 
 

@@ -57,6 +57,33 @@ def test_no_smaller_amount_is_promised_where_another_reason_stands_in_the_way() 
     assert not any("would have passed" in line for line in _answer(_facts(faults=both, outcome="declined")))
 
 
+def test_a_gift_in_part_is_told_by_what_the_case_needed() -> None:
+    fault = FaultFact("case_filled", limit=24_000, used=18_000, short=4_000)
+    lines = _answer(_facts(kind="gift", amount=10_000, reason="partial_approval", faults=(fault,)))
+    assert "4,000 won more than the case still needs: of 24,000 won, 18,000 won have been given." in lines
+    assert not any("money" in line or "would have passed" in line for line in lines)
+
+
+def test_no_top_up_is_promised_to_help_a_gift() -> None:
+    short = FaultFact("insufficient_funds", short=10_000)
+    lines = _answer(_facts(kind="gift", outcome="declined", faults=(short,)))
+    assert "10,000 won were missing." in lines
+    assert not any("top-up" in line for line in lines)
+
+
+def test_what_the_issue_of_a_month_lacks_is_told_without_an_amount_that_is_not_known() -> None:
+    for words in (EN, KO):
+        told = " ".join(why_not(FaultFact("over_issuance_limit", short=5_000, resets=20260801), words))
+        assert words.won(5_000) in told
+        assert f" {words.won(0)}" not in told
+
+
+def test_how_the_card_came_is_told_where_a_card_came() -> None:
+    assert "chip" in _section(_facts(), "record", "en")
+    back = _section(_facts(kind="refund", entry=""), "record", "en")
+    assert "card 941061******1234, channel shop." in back
+
+
 def test_a_rule_speaks_its_own_words() -> None:
     rule = RuleText("large_store", "대형마트에서는 사용할 수 없습니다", "not accepted at large stores")
     lines = why_not(FaultFact("merchant_restricted", rules=(rule,)), KO)
