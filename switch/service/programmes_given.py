@@ -130,6 +130,9 @@ def _changed(connection: Connection, budget_no: int, was: Budget, now: Budget) -
     begun = _months(connection, budget_no)
     if begun and bool(was.whole) != bool(now.whole):
         return [f"{named}: has been paid from: a pot cannot become months, nor months a pot: set it back"]
+    if begun and was.reopen != now.reopen:
+        # What came back so far was counted by the old rule, and an undone refund would be by the new one.
+        return [f"{named}: has been paid from: set reopen back, and name a new budget for the new rule"]
     return [
         f"{named}: {month or 'the pot'} has begun with {was.amount_of(month):,} won: leave that amount, and"
         " change it by dure-switch budget adjust"
