@@ -235,7 +235,7 @@ async def test_a_top_up_from_before_the_bound_gives_it_nothing_back(database: Da
 async def test_a_rush_of_top_ups_fills_the_bound_and_nobody_is_refused_while_it_has_room(
     database: Database,
 ) -> None:
-    """The first of the month at midnight, two programs: whoever commits first has it, to the last that fits."""
+    """The first of the month at midnight: whoever commits first has it, to the last that fits."""
     ground = Ground(database, programme(Budget(code="issuance", funder="", monthly=77_500)))
     ground.add(members(range(1, 201), won=1))
     pair = [ground.authorizer(batch_max=8), ground.authorizer(batch_max=8)]
