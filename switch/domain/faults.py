@@ -12,8 +12,10 @@ shop takes part and the money is short: then (1) is recorded last.
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from switch.domain.calendar import add_days, add_months
-from switch.domain.decision import Detail, Fault
+from switch.domain.decision import Detail, Fault, decode_detail, encode_detail
 from switch.domain.holds import held_in
 from switch.domain.money import WON_MAX
 from switch.domain.paying import Held, Paid, barred_here, lots_by_kind, usable
@@ -90,6 +92,15 @@ def over_topup_limits(wallet: Wallet, terms: Terms, day: int, amount: int, ledge
 def over_issuance(day: int, short: int) -> Fault:
     """The programme's bound on top-ups of a month, with the won that it lacks."""
     return Fault(_OVER_ISSUANCE, short=short, resets=_next_month(day))
+
+
+def issuance_lacking(detail: bytes, elsewhere: int) -> bytes:
+    """The explanation of a top-up over the bound, when `elsewhere` won of the bound lie where it was not
+    looked: it lacks so many less."""
+    told = decode_detail(detail)
+    (fault,) = told.faults
+    lacking = max(fault.short - elsewhere, 1)
+    return encode_detail(replace(told, short=lacking, faults=(replace(fault, short=lacking),)))
 
 
 def money_faults(

@@ -29,6 +29,7 @@ from switch.service.batch import (
     past_days,
     past_months,
     shared,
+    tell_what_is_elsewhere,
 )
 from switch.service.fair_queue import FairQueue, Waiting
 from switch.service.holder import ReferenceHolder
@@ -271,8 +272,9 @@ class Lane:
             if not loaded.pools.short:
                 break
             next_reach = await self._books.look_further(loaded)
-            if next_reach is None:
-                break  # what was granted is all there is
+            if next_reach is None:  # what was granted is all there is
+                tell_what_is_elsewhere(batch, loaded)
+                break
             further, reach = {**further, **loaded.pools.short}, next_reach
             await self._books.rollback()
             metrics.BATCH_RETRIES.inc("budget")

@@ -10,6 +10,7 @@ import msgspec
 
 from switch.domain.decide import decide
 from switch.domain.decision import Decision, apply, decode_detail
+from switch.domain.faults import issuance_lacking
 from switch.domain.matching import base_seq, judged_by
 from switch.domain.payment import Kind, Outcome
 from switch.domain.reasons import REASONS
@@ -19,6 +20,7 @@ from switch.store.lane_values import Loaded
 from switch.store.reference import Reference
 
 _REVERSED_BEFORE = REASONS["reversed_before"].number
+_OVER_ISSUANCE = REASONS["over_issuance_limit"].number
 _GIFT = int(Kind.GIFT)
 
 
@@ -87,6 +89,19 @@ def decide_batch(
         batch.answers.append(Answer(decision.stored))
         batch.decisions.append(decision)
     return batch
+
+
+def tell_what_is_elsewhere(batch: Batch, loaded: Loaded) -> None:
+    """Top-ups that the month's issue is too small for lack less than their lane's slot alone would say."""
+    if loaded.drawn is None:
+        return
+    for decision in batch.decisions:
+        stored = decision.stored
+        if stored.reason == _OVER_ISSUANCE:
+            ((budget_no, month, _),) = decision.missed
+            won = loaded.drawn.elsewhere.get(loaded.pools.lines[budget_no].key(month), 0)
+            if won:
+                stored.detail = issuance_lacking(stored.detail, won)
 
 
 def _told_after_refusal(request: Request, known: Stored) -> bool:

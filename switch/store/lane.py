@@ -338,7 +338,10 @@ class LaneBooks:
         if drawn.reach == Reach.ALL and short.keys() <= drawn.rest.keys():
             return None
         (seen,) = await self._round((budgets.peeking(short, self._slot),))
-        return budgets.reach_for(short, drawn, seen, loaded.pools.lines)
+        reach = budgets.reach_for(short, drawn, seen, loaded.pools.lines)
+        if reach is None:
+            drawn.elsewhere = budgets.elsewhere(drawn, seen)
+        return reach
 
     async def load_campaign_use(self, wallets: Sequence[Wallet]) -> None:
         """What campaigns with a bound for each member have granted to these wallets."""

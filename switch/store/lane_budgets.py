@@ -182,6 +182,21 @@ def reach_for(
     return max(drawn.reach, *wanted) if wanted else None
 
 
+def elsewhere(drawn: Drawn, seen: Rows) -> dict[PoolKey, int]:
+    """What peeking() saw of pools that are short beyond what the batch had in its hands."""
+    found: dict[PoolKey, int] = {}
+    for budget_no, month, free, others, own in seen:
+        key = (budget_no, month)
+        locked = drawn.reach if key in drawn.rest else Reach.SLOT
+        won = 0 if key in drawn.own else own
+        if locked < Reach.REST:
+            won += free
+        if locked < Reach.ALL:
+            won += others
+        found[key] = won
+    return found
+
+
 def slice_of(left: int) -> int:
     """How much of what is left a lane keeps for its next batches."""
     return min(left, max(left // SLICE_PART, SLICE_LEAST))

@@ -22,13 +22,15 @@ class Reach(IntEnum):
 class Drawn(msgspec.Struct):
     """Where a batch's budget money lay when it was loaded: by pool, won in the lane's own slot, in the shared
     rest, and in other lanes' slots (each only as far as the batch reaches and holds them locked; `emptied`
-    names those, as budget_no, month, slot)."""
+    names those, as budget_no, month, slot). `elsewhere` is what was seen without a lock, once it was too
+    little to reach for."""
 
     reach: int
     own: dict[PoolKey, int]
     rest: dict[PoolKey, int] = {}
     others: dict[PoolKey, int] = {}
     emptied: list[tuple[int, int, int]] = []
+    elsewhere: dict[PoolKey, int] = {}
 
 
 class Given(msgspec.Struct, frozen=True):

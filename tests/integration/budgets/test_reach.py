@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from switch.domain.budget import Budget
 from switch.domain.calendar import SEOUL
 from switch.domain.campaign import Campaign, Where
+from switch.domain.decision import decode_detail
 from switch.domain.payment import Kind
 from switch.store import lane_sql
 from switch.store.lane import LaneBooks
@@ -82,6 +83,10 @@ async def test_top_ups_that_the_rest_is_too_small_for_do_not_gather_it_each_time
         many = [purchase(2, won, JUNE, stan=won, kind=Kind.TOPUP) for won in range(30_000, 33_000, 1_000)]
         refused = await ask(authorizer, many)
         assert begun == [0]
+        # 25,000 are left, 20,000 of them in the lane's slot: each is told what it truly lacks.
+        lacking = [decode_detail(answer.stored.detail) for answer in refused]
+        assert [told.short for told in lacking] == [5_000, 6_000, 7_000]
+        assert [told.faults[0].short for told in lacking] == [5_000, 6_000, 7_000]
         told = await ask(authorizer, [purchase(3, 25_000, JUNE, stan=9, kind=Kind.TOPUP), *many])
     assert [answer.stored.approved for answer in (*refused, *told)] == [0, 0, 0, 25_000, 0, 0, 0]
     assert (left(ground.engine), check_pools(ground.engine)) == (0, [])
