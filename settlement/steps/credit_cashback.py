@@ -84,7 +84,10 @@ _HOLDS = text(f"""
 """)  # noqa: S608
 # A batch touches one wallet in a hundred or fewer. Statistics lag behind a night that opens many lots, and a
 # plan that reads the whole table for each batch would take hours; so only indexes may be used.
-_BY_INDEX = text("SET LOCAL enable_seqscan = off")
+_BY_INDEX = text("""
+    SELECT set_config('enable_seqscan', 'off', true),
+           set_config('idle_in_transaction_session_timeout', '30s', true)
+""")  # the second: a program that stands still loses the wallets that it has locked
 _UPDATE_WALLETS = text("""
     UPDATE wallet w SET seq = w.seq + 1, lot_seq = w.lot_seq + x.opened, receivable = x.receivable
     FROM unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[]), CAST(:opened AS integer[]),

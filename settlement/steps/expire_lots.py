@@ -94,7 +94,10 @@ _MARK = text("""
     WHERE expiry_mark.expired_through < excluded.expired_through
 """)
 # As in the credit of cashback: a batch touches few wallets, and statistics must not mislead it.
-_BY_INDEX = text("SET LOCAL enable_seqscan = off")
+_BY_INDEX = text("""
+    SELECT set_config('enable_seqscan', 'off', true),
+           set_config('idle_in_transaction_session_timeout', '30s', true)
+""")  # the second: a program that stands still loses the wallets that it has locked
 
 
 def preview(frame: Frame) -> ExpireOutcome:

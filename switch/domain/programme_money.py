@@ -62,6 +62,11 @@ def read_budgets(root: Table, funders: tuple[str, ...]) -> tuple[Budget, ...]:
     return tuple(found)
 
 
+def payers(budgets: Collection[Budget]) -> frozenset[str]:
+    """The codes of the budgets that can pay cashback. Another name would be money without a bound."""
+    return frozenset({one.code for one in budgets if one.code != ISSUANCE})
+
+
 def _months(table: Table) -> tuple[tuple[int, int], ...]:
     found: list[tuple[int, int]] = []
     for name in table.names()[:MONTHS_MAX]:
@@ -152,7 +157,7 @@ def _day(item: Table, key: str) -> int:
 
 
 def _check(item: Table, campaign: Campaign, budgets: Collection[Budget]) -> None:
-    named = {budget.code for budget in budgets if budget.code != ISSUANCE}
+    named = payers(budgets)
     fallback = CASHBACK if campaign.kind == "cashback" else ""
     if campaign.budget != fallback and campaign.budget not in named:
         item.report("budget", f'no budget "{campaign.budget}"', nearest(campaign.budget, named))
@@ -165,6 +170,10 @@ def _check(item: Table, campaign: Campaign, budgets: Collection[Budget]) -> None
             fix = "add total_max = … (won in all): what a member got is counted in the campaign's own pot"
             item.report("member_max", "needs a pot of the campaign's own", fix)
         return
+    funder = campaign.shares[0][0]
+    if campaign.budget in named and not any((campaign.budget, funder) == (b.code, b.funder) for b in budgets):
+        fix = f'name a budget of "{funder}", or add a line of it to this one'
+        item.report("budget", f'budget "{campaign.budget}" is not one of its funder "{funder}"', fix)
     if bool(campaign.valid_days) == bool(campaign.valid_until):
         item.report("", "needs one end of validity", "write either valid_days = … or valid_until = …")
     elif (

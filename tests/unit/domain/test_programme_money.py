@@ -46,3 +46,23 @@ def test_a_window_names_a_budget_that_there_is(named: str) -> None:
     assert parse_programme(text, "town.toml").campaigns[0].budget_code == "lamp"
     with pytest.raises(ProgrammeError, match=f'no budget "{named}"'):
         parse_programme(text.replace('budget = "lamp"', f'budget = "{named}"'), "town.toml")
+
+
+def test_a_coupon_is_paid_from_a_budget_of_its_own_funder() -> None:
+    coupon = """
+[[campaign]]
+code = "lunch"
+name = "Lunch"
+kind = "coupon"
+funder = "city"
+won = 5_000
+min_spend = 10_000
+starts = 2026-05-01T00:00:00+09:00
+ends = 2026-06-01T00:00:00+09:00
+valid_days = 30
+budget = "lamp"
+"""
+    parse_programme(HEAD + BUDGETS + coupon + POLICY, "town.toml")
+    other = BUDGETS.replace('funder = "city"', 'funder = "nation"')
+    with pytest.raises(ProgrammeError, match='budget "lamp" is not one of its funder "city"'):
+        parse_programme(HEAD + other + coupon + POLICY, "town.toml")
