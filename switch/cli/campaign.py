@@ -40,7 +40,7 @@ def campaign_issue(
     """Issue a coupon or grant: to members of a file, with a tag, or all. Nobody gets a round twice.
 
     The file is checked whole first. Interrupted? Run it again: it goes on with those who have it not yet.
-    Members outside the campaign's audience are left out, and the last ones when its money does not do.
+    Members outside the campaign's audience are left out, and the last ones when its money does not suffice.
     Examples:
 
     \b

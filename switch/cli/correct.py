@@ -92,7 +92,10 @@ def list_all(
         return
     show_table(
         "Corrections",
-        ("number", "programme", "version", "from", "to", "payments", "members", "too much", "too little", ""),
+        (
+            *("number", "programme", "version", "from", "to"),
+            *("payments", "members", "too much", "too little", "state"),
+        ),
         [
             (
                 *(f"{one.number}", one.programme, one.version, one.since, one.until),

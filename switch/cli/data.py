@@ -109,7 +109,7 @@ def _run(
 
 @imports.command("members")
 def members(context: typer.Context, file: File, as_json: AsJson = False) -> None:
-    """Import members: member_id,programme,points_on. A new member gets a wallet.
+    """Import members: member_id,programme,points_on[,holder][,tags]. A new member gets a wallet.
 
     Example:  dure-switch import members config/examples/members.csv
     """

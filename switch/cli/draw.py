@@ -45,8 +45,9 @@ def draw_announce(
     Publish DIR/announcement.json. Keep the seed file secret, in two copies: without it there is no draw.
     Whoever keeps it should not be who closes the list. Example:
 
-        dure-switch draw announce summer --programme seoro --from 2026-07-01 --to 2026-07-31 --prizes 100
-        --per-won 10000 --seed-file /secret/summer.seed --out /srv/draws/summer
+    \b
+        dure-switch draw announce summer --programme seoro --from 2026-07-01 --to 2026-07-31 \\
+            --prizes 100 --per-won 10000 --seed-file /secret/summer.seed --out /srv/draws/summer
     """
     if bool(per_won) == per_payment:
         raise typer.BadParameter("name --per-won or --per-payment, one of them")

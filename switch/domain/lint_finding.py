@@ -22,7 +22,11 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         at = f"line {self.line}: " if self.line else ""
-        return f"{self.severity}: {at}{self.where}: {self.what}. {self.why}. {self.fix}."
+        return f"{self.severity}: {at}{self.where}: {self.what}. {_sentence(self.why)} {_sentence(self.fix)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def warning(where: str, what: str, why: str, fix: str, *anchors: str) -> Finding:

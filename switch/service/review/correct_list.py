@@ -23,7 +23,7 @@ _LINES = (
 _TOLD = ("member", "won", "ko", "en")
 
 _KO_MORE = "{month} 캐시백이 {won} 적게 지급되어 정정분 {won}을 드렸습니다."
-_KO_LESS = "{month} 캐시백이 {won} 더 지급되어 {won}을 차감했습니다."
+_KO_LESS = "{month} 캐시백이 {won} 초과 지급되어 {won}을 차감했습니다."
 _EN_MORE = "Your cashback of {month} was {won} too little: {won} have been added."
 _EN_LESS = "Your cashback of {month} was {won} too much: {won} have been taken off."
 

@@ -97,7 +97,7 @@ def _one(
         if needed:
             raise NotFoundError(f"no payment {name}: check it, or name it as {_SHOWN}")
         return None
-    shown = ", ".join(f"{row.wallet_id}:{row.seq}" for row in rows[:_SHOWN_MAX])
+    shown = ", ".join(f"{row.wallet_id}:{row.seq} (at {row.terminal_id})" for row in rows[:_SHOWN_MAX])
     raise RefusedError(f"{name} names several payments: choose one of {shown}")
 
 

@@ -219,7 +219,7 @@ def test_a_run_that_two_start_at_once_books_everything_once(database: Database, 
     assert told[0] == {
         "member": "M1",
         "won": "-600",
-        "ko": "2026년 6월 캐시백이 600원 더 지급되어 600원을 차감했습니다.",
+        "ko": "2026년 6월 캐시백이 600원 초과 지급되어 600원을 차감했습니다.",
         "en": "Your cashback of June 2026 was 600 won too much: 600 won have been taken off.",
     }
     with pytest.raises(RefusedError, match="name a new file"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from switch.domain.lint import lint
-from switch.domain.lint_finding import Facts, Finding
+from switch.domain.lint_finding import Facts, Finding, warning
 from switch.domain.programme_file import parse_programme
 
 HEAD = """
@@ -157,3 +157,8 @@ def test_what_the_books_say() -> None:
 def test_what_ships_reads_without_a_fault(name: str) -> None:
     text = Path(f"config/programmes/{name}.toml").read_text(encoding="utf-8")
     assert all(one.line for one in found(text) if one.anchors)
+
+
+def test_a_finding_is_three_sentences() -> None:
+    told = str(warning("policy 1, tier above 0", "the rate falls", "members complain", "announce it"))
+    assert told == "warning: policy 1, tier above 0: the rate falls. Members complain. Announce it."
