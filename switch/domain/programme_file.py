@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from switch.domain.budget import CASHBACK
 from switch.domain.calendar import OPEN_DAYS_MAX, SEOUL
 from switch.domain.merchant import CHANNELS, SIZES
 from switch.domain.money import WON_MAX
@@ -27,7 +28,7 @@ from switch.domain.programme import (
     Tier,
 )
 from switch.domain.programme_limits import read_contactless, read_limits
-from switch.domain.programme_money import read_budgets, read_campaigns
+from switch.domain.programme_money import payers, read_budgets, read_campaigns
 from switch.domain.programme_watch import read_watches
 from switch.domain.toml_reader import Document, Problem, Table, nearest
 from switch.domain.toml_words import (
@@ -88,7 +89,7 @@ def parse_programme(text: str, filename: str) -> Programme:
     budgets = read_budgets(root, funder_ids)
     campaigns = read_campaigns(root, funder_ids, tags, budgets)
     watches = read_watches(root)
-    policies = _policies(root, programme_id, funder_ids)
+    policies = _policies(root, programme_id, funder_ids, payers(budgets))
     root.finish()
     if document.problems:
         raise ProgrammeError(sorted(document.problems, key=lambda problem: problem.line))
@@ -187,11 +188,13 @@ def _funders(root: Table) -> tuple[Funder, ...]:
     return tuple(funders)
 
 
-def _policies(root: Table, programme_id: str, funder_order: tuple[str, ...]) -> tuple[Policy, ...]:
+def _policies(
+    root: Table, programme_id: str, funder_order: tuple[str, ...], budgets: frozenset[str]
+) -> tuple[Policy, ...]:
     policies: list[Policy] = []
     for table in root.tables("policy", POLICIES_MAX):
         base = _base(table, policies)
-        policy = _policy(table, base, programme_id, funder_order)
+        policy = _policy(table, base, programme_id, funder_order, budgets)
         if policy.version and any(policy.version == other.version for other in policies):
             fix = "give each version a name of its own"
             table.report("version", f'version "{policy.version}" stands twice', fix)
@@ -219,14 +222,20 @@ def _base(table: Table, policies: list[Policy]) -> Policy | None:
     return policies[-1] if policies else None
 
 
-def _policy(table: Table, base: Policy | None, programme_id: str, funder_order: tuple[str, ...]) -> Policy:
+def _policy(
+    table: Table,
+    base: Policy | None,
+    programme_id: str,
+    funder_order: tuple[str, ...],
+    budgets: frozenset[str],
+) -> Policy:
     """Read one version; a section that stands in `base` only is taken over whole."""
     version = table.text("version", _VERSION, _VERSION_FORM)
     effective_from = read_instant(table, "effective_from")
     table.allow("tier", "bonus", "restriction", "limits", "fee_class", "fee_default", "completion_over")
     table.allow("contactless", "company_limits", "withdraw_after")
     tiers = _tiers(table, funder_order) if base is None or "tier" in table else base.tiers
-    bonuses = _bonuses(table, funder_order) if base is None or "bonus" in table else base.bonuses
+    bonuses = _bonuses(table, funder_order, budgets) if base is None or "bonus" in table else base.bonuses
     rules = _restrictions(table) if base is None or "restriction" in table else base.restrictions
     limits = read_limits(table) if base is None or "limits" in table else base.limits
     classes = _fee_classes(table) if base is None or "fee_class" in table else base.fee_classes
@@ -341,7 +350,7 @@ def _step(item: Table, end_before: int | None) -> tuple[int, int, int | None]:
     return above, up_to, up_to
 
 
-def _bonuses(table: Table, funder_order: tuple[str, ...]) -> tuple[Bonus, ...]:
+def _bonuses(table: Table, funder_order: tuple[str, ...], budgets: frozenset[str]) -> tuple[Bonus, ...]:
     bonuses: list[Bonus] = []
     for item in table.tables("bonus", BONUSES_MAX, required=False):
         code = read_code(item, [bonus.code for bonus in bonuses])
@@ -352,6 +361,8 @@ def _bonuses(table: Table, funder_order: tuple[str, ...]) -> tuple[Bonus, ...]:
             item.report("rate", "a bonus of 0 % does nothing", "remove the bonus")
         inside_cap = item.flag("inside_cap", True)
         budget = item.text("budget", NAME, NAME_FORM, fallback="")
+        if budget not in budgets | {"", CASHBACK}:
+            item.report("budget", f'no budget "{budget}"', nearest(budget, budgets))
         bonuses.append(Bonus(code, group, channel, rate_ppm, shares, inside_cap, budget))
         item.finish()
     return tuple(bonuses)

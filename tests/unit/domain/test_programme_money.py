@@ -66,3 +66,13 @@ budget = "lamp"
     other = BUDGETS.replace('funder = "city"', 'funder = "nation"')
     with pytest.raises(ProgrammeError, match='budget "lamp" is not one of its funder "city"'):
         parse_programme(HEAD + other + coupon + POLICY, "town.toml")
+
+
+@pytest.mark.parametrize("named", ["lmap", "issuance"])
+def test_a_bonus_names_a_budget_that_there_is(named: str) -> None:
+    bonus = '[[policy.bonus]]\ncode = "market"\nchannel = "pos"\nrate = "1 %"\nshares = { city = "1 %" }\n'
+    text = HEAD + BUDGETS + POLICY + bonus + 'budget = "lamp"\n'
+    assert parse_programme(text, "town.toml").policies[0].bonuses[0].budget == "lamp"
+    with pytest.raises(ProgrammeError, match=f'no budget "{named}"'):
+        parse_programme(text.replace('budget = "lamp"', f'budget = "{named}"'), "town.toml")
+    parse_programme(text.replace('budget = "lamp"', 'budget = "cashback"'), "town.toml")  # no bound is one
