@@ -6,7 +6,8 @@ _KEYS = "unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[])) AS k(b
 
 LOCK_WALLETS = text(f"""
     SELECT w.bucket, w.wallet_id, w.programme_no, w.state = 1 AS active, w.points_on, w.seq, w.lot_seq,
-           w.receivable, w.month, w.month_spent, w.month_basis, w.month_topup, w.day, w.day_spent, w.holds, w.tags, w.holder
+           w.receivable, w.month, w.month_spent, w.month_basis, w.month_topup, w.day, w.day_spent,
+           w.holds, w.tags, w.holder
     FROM {_KEYS} JOIN wallet w USING (bucket, wallet_id)
     ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w
 """)  # noqa: S608 (built from constants of this file)
