@@ -10,6 +10,9 @@ import pytest
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml"))
 PROGRAM = Path(sys.executable).parent / "dure-terminal-sim"
+PLAYED_S = 290
+"""All files together, on a machine that is busy with other things."""
+pytestmark = pytest.mark.timeout(PLAYED_S + 10)  # the first test waits for all files
 
 ACKNOWLEDGED_ONLY = frozenset(
     {"case_07_other_amount", "case_18_duplicate_completion", "reversal", "topup_reference"}
@@ -52,7 +55,7 @@ WRONG_STEPS = {
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [str(PROGRAM), "run", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PLAYED_S, check=False)
 
 
 @pytest.fixture(scope="module")
