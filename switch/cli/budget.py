@@ -16,7 +16,7 @@ Code = Annotated[str, typer.Argument(metavar="BUDGET", help="The budget's code; 
 Funder = Annotated[str, typer.Option("--funder", help="The funder's id, where several pay.")]
 Month = Annotated[str, typer.Option("--month", help="YYYY-MM; a pot for good has none.")]
 
-_COLUMNS = ("budget", "funder", "month", "amount", "granted", "came back", "left")
+_COLUMNS = ("budget", "funder", "month", "amount", "granted in all", "came back", "left")
 
 
 def _month(text: str) -> int:

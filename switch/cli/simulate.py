@@ -17,7 +17,7 @@ from switch.service.admin import NotFoundError
 from switch.service.programmes import read_programme
 from switch.service.review.shadow import AlreadyFollowedError, find, start, stop
 from switch.service.review.shadow_report import ShadowReport, report
-from switch.service.review.simulate import Wish, simulate
+from switch.service.review.simulate import EXAMPLES_MAX, Wish, simulate
 from switch.service.review.simulate_report import FlipRow, SimulationReport
 from switch.store.reference_write import find_programmes
 
@@ -44,7 +44,7 @@ def programme_simulate(
     as_version: Annotated[
         str, typer.Option("--as-version", help="Judge the whole time by this version of the file.")
     ] = "",
-    examples: Annotated[int, typer.Option(min=1, max=1_000, help="Payments to show of each change.")] = 3,
+    examples: Annotated[int, typer.Option(min=1, max=EXAMPLES_MAX, help="Payments to show of each change.")] = 3,
     top: Annotated[int, typer.Option(min=1, max=1_000, help="Members and merchants to show.")] = 10,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that replay.")] = 2,
     as_json: AsJson = False,

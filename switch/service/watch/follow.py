@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from switch.domain.calendar import SEOUL
 from switch.domain.watch import DAY_S
@@ -248,11 +248,11 @@ def follow(engine: Engine, now: Callable[[], datetime], stop: threading.Event, *
             stop.wait(0 if found > 1_000 else poll_s)
         except NotLeadingError:
             stop.wait(BACK_S[-1] if poll_s > BACK_S[-1] else poll_s)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:  # the pool's time-out too
             follower.stop()
             started = False
             metrics.BROKEN.inc()
-            log.warning("the books cannot be read; the watch begins again", error=type(error.orig).__name__)
+            log.warning("the books cannot be read; the watch begins again", error=type(error).__name__)
             stop.wait(BACK_S[min(failures, len(BACK_S) - 1)])
             failures += 1
     follower.stop()

@@ -70,9 +70,12 @@ def watched(engine: Engine) -> Iterator[list[str]]:
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.02):
-            wrong.extend(str(pool) for pool in check_pools(engine))
-            wrong.extend(f"{month}: {won}" for month, won in granted(engine).items() if won > LAST_WON)
+        try:
+            while not over.wait(0.02):
+                wrong.extend(str(pool) for pool in check_pools(engine))
+                wrong.extend(f"{month}: {won}" for month, won in granted(engine).items() if won > LAST_WON)
+        except Exception as error:  # noqa: BLE001 - whoever cannot look has seen nothing right
+            wrong.append(repr(error))
 
     thread = threading.Thread(target=look)
     thread.start()
