@@ -44,7 +44,9 @@ def programme_simulate(
     as_version: Annotated[
         str, typer.Option("--as-version", help="Judge the whole time by this version of the file.")
     ] = "",
-    examples: Annotated[int, typer.Option(min=1, max=EXAMPLES_MAX, help="Payments to show of each change.")] = 3,
+    examples: Annotated[
+        int, typer.Option(min=1, max=EXAMPLES_MAX, help="Payments to show of each change.")
+    ] = 3,
     top: Annotated[int, typer.Option(min=1, max=1_000, help="Members and merchants to show.")] = 10,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that replay.")] = 2,
     as_json: AsJson = False,
