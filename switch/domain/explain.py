@@ -108,18 +108,23 @@ def why_not(fault: FaultFact, words: Words) -> list[str]:
     return lines
 
 
+def _against(facts: PaymentFacts, fault: FaultFact, words: Words) -> list[str]:
+    """One reason of a payment.
+
+    That a top-up would have helped is said only where it would have: not of a gift, which may be from points
+    only, and not beside another reason.
+    """
+    if fault.reason == "insufficient_funds" and (facts.kind == "gift" or len(facts.faults) > 1):
+        return [why_of(fault.reason, words).why, words.say("missing", won=words.won(fault.short))]
+    return why_not(fault, words)
+
+
 def _answer(facts: PaymentFacts, words: Words) -> Iterator[str]:
     if facts.faults:
         first, *others = facts.faults
-        if (
-            facts.kind == "gift" and first.reason == "insufficient_funds"
-        ):  # a top-up may not help: points only
-            yield why_of(first.reason, words).why
-            yield words.say("missing", won=words.won(first.short))
-        else:
-            yield from why_not(first, words)
+        yield from _against(facts, first, words)
         for other in others:
-            yield words.say("also", why=" ".join(why_not(other, words)))
+            yield words.say("also", why=" ".join(_against(facts, other, words)))
         if facts.outcome == "declined" and all(
             fault.reason in _BOUNDS and fault.limit > fault.used for fault in facts.faults
         ):

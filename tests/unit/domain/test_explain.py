@@ -55,6 +55,11 @@ def test_no_smaller_amount_is_promised_where_another_reason_stands_in_the_way() 
     limit = FaultFact("over_day_limit", limit=50_000, used=40_000, short=3_200)
     both = (limit, FaultFact("insufficient_funds", short=100))
     assert not any("would have passed" in line for line in _answer(_facts(faults=both, outcome="declined")))
+    told = " ".join(_answer(_facts(faults=both, outcome="declined")))
+    assert "100 won" in told
+    assert "top-up" not in told
+    alone = " ".join(_answer(_facts(faults=both[1:], outcome="declined")))
+    assert "a top-up of 100 won would have made it pass" in alone
 
 
 def test_a_gift_in_part_is_told_by_what_the_case_needed() -> None:
