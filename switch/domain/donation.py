@@ -20,8 +20,7 @@ from switch.domain.decision import (
 )
 from switch.domain.holds import held_of
 from switch.domain.payment import Outcome
-from switch.domain.programme import expired_to
-from switch.domain.record import balances, decline, record, ref
+from switch.domain.record import balances, decline, heir_of, record, ref
 from switch.domain.request import Entry, PinCheck, Request, Stored, Terms
 from switch.domain.wallet import LOT_KIND_NO, Lot, Wallet
 
@@ -173,7 +172,7 @@ def reverse_gift(
         if lot.valid_on(business_day):
             restored.append((lot_no, lot.kind, won))
         else:
-            treasury.append((lot.funder_no or terms.funder_no[expired_to(terms.policy)], won))
+            treasury.append((heir_of(lot, terms), won))
     back: FunderNoWon = tuple(treasury)
     amount = original.approved
     stored = record(

@@ -26,8 +26,7 @@ from switch.domain.granting import counted, due, keep, kept_of, minus, total, wi
 from switch.domain.holds import held_of
 from switch.domain.matching import match
 from switch.domain.payment import POSTED, Kind, Outcome
-from switch.domain.programme import expired_to
-from switch.domain.record import balances, decline, note, record, ref
+from switch.domain.record import balances, decline, heir_of, note, record, ref
 from switch.domain.request import Request, Stored, Terms
 from switch.domain.rerate import as_charged, kept_by
 from switch.domain.wallet import LOT_KIND_NAME, LotKind, Wallet
@@ -185,7 +184,7 @@ def _work_out(
         if not won:
             continue
         if not lot.valid_on(day):  # an expired lot does not revive (rule 8)
-            treasury.append((lot.funder_no or terms.funder_no[expired_to(terms.policy)], won))
+            treasury.append((heir_of(lot, terms), won))
         else:
             restored.append((lot_no, lot.kind, won))
     kept = left - basis_back

@@ -5,13 +5,19 @@ from msgspec.structs import replace
 from switch.domain.decision import NO_DETAIL, Decision, Detail, decode_detail, encode_detail
 from switch.domain.paying import barred_here
 from switch.domain.payment import Outcome
+from switch.domain.programme import expired_to
 from switch.domain.reasons import REASONS
 from switch.domain.request import Request, Stored, Terms
-from switch.domain.wallet import LOT_KIND_NAME, Card, LotKind, Wallet
+from switch.domain.wallet import LOT_KIND_NAME, Card, Lot, LotKind, Wallet
 
 _POINTS, _GRANT, _COUPON = LotKind.POINTS, LotKind.GRANT, LotKind.COUPON
 _NO_DETAIL = encode_detail(NO_DETAIL)
 _NUMBER = {name: reason.number for name, reason in REASONS.items()}
+
+
+def heir_of(lot: Lot, terms: Terms) -> int:
+    """The funder_no to whose treasury the won of an expired lot go: its own, or whom the policy names."""
+    return lot.funder_no or terms.funder_no[expired_to(terms.policy)]
 
 
 def balances(
