@@ -21,6 +21,7 @@ from settlement.errors import (
     UsageError,
     gravest,
 )
+from settlement.frame import Frame, Observer, Silent
 from settlement.reference import Facts, load_all
 from settlement.report import (
     CreditOutcome,
@@ -33,8 +34,7 @@ from settlement.report import (
 )
 from settlement.settings import Settings
 from settlement.steps import close_day, credit_cashback, emit_files, expire_lots, pay_merchants
-from settlement.steps.frame import Frame, Observer, Silent
-from settlement.store import (
+from settlement.store.runs import (
     Run,
     RunKey,
     begin_step,
@@ -198,6 +198,7 @@ def _settle(
         steps = remaining([Step(name) for name in report.steps_done], until)
     except StepError as error:
         raise ControlMismatchError(f"the record of the run of {day} is damaged: {error}") from error
+    steps = [step for step in steps if step in _WORK]
     report.already_done = not steps
     for step in steps:
         _do(frame, step, report)

@@ -105,6 +105,50 @@ class EmitOutcome(msgspec.Struct, frozen=True):
     files: tuple[FileReport, ...] = ()
 
 
+class FileState(msgspec.Struct, frozen=True):
+    """One file of a run and how it stands: `about` says what it waits for, or what became of it."""
+
+    name: str
+    state: str
+    about: str = ""
+
+
+class ApproveOutcome(msgspec.Struct, frozen=True):
+    """Which files are approved. Like every later step's outcome: `waits` is empty once the step is done."""
+
+    files: tuple[FileState, ...] = ()
+    waits: str = ""
+
+
+class DeliverOutcome(msgspec.Struct, frozen=True):
+    """Which files are at the bank."""
+
+    files: tuple[FileState, ...] = ()
+    waits: str = ""
+
+
+class AckOutcome(msgspec.Struct, frozen=True):
+    """What the bank has answered about the run's payouts and transfers: counts and won."""
+
+    accepted: int = 0
+    rejected: int = 0
+    rejected_won: int = 0
+    unanswered: int = 0
+    waits: str = ""
+
+
+class ReconcileOutcome(msgspec.Struct, frozen=True):
+    """What the bank's statements say about the run's payouts and transfers: counts and won."""
+
+    booked: int = 0
+    booked_won: int = 0
+    returned: int = 0
+    returned_won: int = 0
+    open: int = 0
+    open_won: int = 0
+    waits: str = ""
+
+
 class ProgrammeReport(msgspec.Struct):
     """One programme's run. `problem` is the line that says why it stopped; `exceptions` do not stop it."""
 
@@ -121,6 +165,10 @@ class ProgrammeReport(msgspec.Struct):
     credit: CreditOutcome | None = None
     pay: PayOutcome | None = None
     emit: EmitOutcome | None = None
+    approve: ApproveOutcome | None = None
+    deliver: DeliverOutcome | None = None
+    acknowledge: AckOutcome | None = None
+    reconcile: ReconcileOutcome | None = None
     preview: list[MerchantLine] = []
     step_ms: dict[str, int] = {}
 

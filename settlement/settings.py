@@ -26,7 +26,11 @@ from settlement.errors import ConfigurationError
 from switch.store.engine import EMBEDDED
 
 FILE_BYTES_MAX = 1_000_000
-_PATHS = (("files", "outbox"), ("clock", "file"), ("database", "password_file"))
+_PATHS = (
+    *(("files", "outbox"), ("files", "inbox"), ("files", "archive")),
+    *(("clock", "file"), ("database", "password_file")),
+    *(("delivery", "folder"), ("delivery", "key_file"), ("delivery", "known_hosts")),
+)
 
 _Label = Annotated[str, StringConstraints(min_length=1, max_length=140, strip_whitespace=True)]
 _Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,34}$")]
@@ -84,13 +88,66 @@ class ClockSetting(_Part):
 
 
 class Files(_Part):
-    """`outbox`: the folder where files for the bank appear, finished ones with a .done beside them."""
+    """`outbox`: the folder where files for the bank appear, finished ones with a .done beside them.
+
+    `inbox`: where the bank's answers are put; `archive`: a tree by date where everything that left or came
+    stays. Both stand beside the outbox where the file does not say. A file holds at most `transfers_max`
+    transfers, in the form that `profile` names (settlement.files.profiles).
+    """
 
     outbox: Path
+    inbox: Path = Path()
+    archive: Path = Path()
+    transfers_max: int = Field(default=50_000, ge=1, le=100_000)
+    profile: str = "pain.001"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("outbox"):
+            beside = Path(str(data["outbox"])).parent
+            return {"inbox": beside / "inbox", "archive": beside / "archive", **data}
+        return data
+
+
+class Delivery(_Part):
+    """How files reach the bank. `folder`: they are put there. SFTP: known hosts and a key, no passwords."""
+
+    channel: Literal["none", "folder", "sftp"] = "none"
+    folder: Path = Path()
+    host: str = ""
+    port: int = Field(default=22, ge=1, le=65_535)
+    user: str = ""
+    key_file: str = ""
+    known_hosts: str = ""
+    remote_outbox: str = "in"  # where the bank takes files from
+    remote_inbox: str = "out"  # where the bank leaves its answers
+    timeout_s: int = Field(default=60, ge=1, le=3_600)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.channel == "folder" and self.folder == Path():
+            raise ValueError('channel = "folder" needs folder = "…"')
+        lacking = [key for key in ("host", "user", "key_file", "known_hosts") if not getattr(self, key)]
+        if self.channel == "sftp" and lacking:
+            raise ValueError(f'channel = "sftp" needs {", ".join(lacking)}')
+        return self
+
+
+class People(_Part):
+    """Who an operator is: the `system`'s login, or a name with a `password` (argon2id)."""
+
+    identity: Literal["system", "password"] = "system"
+
+
+class Retention(_Part):
+    """Days (local) that payments and entries stay in the database before they may be archived."""
+
+    days: int = Field(default=400, ge=400, le=36_600)
 
 
 class Originator(_Part):
-    """Who orders the payouts of a programme, and the account they leave."""
+    """An account at a bank: its holder's name, its number, the bank's clearing code."""
 
     name: _Label
     account: _Number
@@ -115,11 +172,19 @@ class Calendar(_Part):
 
 
 class Settings(_Part):
-    """All of it. `originator` is keyed by programme id."""
+    """All of it. `originator` (the safeguarded account, which pays merchants) and `operator` (the operator's
+    own account, which gets the fees) are keyed by programme id, `funding` (accounts of funders who pay in
+    ahead) by programme id and funder id: a funder without one is owed to, and billed.
+    """
 
     database: Database
     files: Files
     originator: dict[str, Originator] = Field(min_length=1)
+    funding: dict[str, dict[str, Originator]] = {}
+    operator: dict[str, Originator] = {}
+    delivery: Delivery = Delivery()
+    people: People = People()
+    retention: Retention = Retention()
     clock: ClockSetting = ClockSetting()
     calendar: Calendar = Calendar()
 

@@ -1,13 +1,16 @@
 """A run and its steps: what follows what, and which state may follow which.
 
-    close_day ─▶ expire_lots ─▶ credit_cashback ─▶ pay_merchants ─▶ emit_files
+    close_day ─▶ expire_lots ─▶ credit_cashback ─▶ pay_merchants ─▶ emit_files       the night, by itself
+    ─▶ approve ─▶ deliver ─▶ acknowledge ─▶ reconcile                                with people and the bank
 
     (none) ─▶ running ─▶ done                 done is for good
                  │  ▲
                  ▼  │
-               refused                        a control did not agree: look, mend, run again
-
-A crash leaves `running`: the next run enters the step again, and every step can be entered again.
+          refused, waiting                    refused: a control did not agree: look, mend, run again
+                                              waiting: for a person or for the bank
+A crash leaves `running`: the next run enters the step again, and every step can be entered again. The later
+steps are entered at every run until they are done: each does what can be done, file by file. A later cycle of
+a date pays what has become payable since; its date is closed and credited already.
 """
 
 from collections.abc import Collection
@@ -22,6 +25,16 @@ class Step(StrEnum):
     CREDIT_CASHBACK = "credit_cashback"
     PAY_MERCHANTS = "pay_merchants"
     EMIT_FILES = "emit_files"
+    APPROVE = "approve"
+    DELIVER = "deliver"
+    ACKNOWLEDGE = "acknowledge"
+    RECONCILE = "reconcile"
+
+
+LATER = (Step.APPROVE, Step.DELIVER, Step.ACKNOWLEDGE, Step.RECONCILE)
+"""The steps that wait for people and for the bank."""
+
+FIRST_CYCLE_ONLY = (Step.CLOSE_DAY, Step.EXPIRE_LOTS, Step.CREDIT_CASHBACK)
 
 
 class State(StrEnum):
@@ -29,13 +42,15 @@ class State(StrEnum):
 
     RUNNING = "running"
     REFUSED = "refused"
+    WAITING = "waiting"
     DONE = "done"
 
 
 NEXT: dict[State | None, frozenset[State]] = {
     None: frozenset({State.RUNNING}),
-    State.RUNNING: frozenset({State.RUNNING, State.REFUSED, State.DONE}),
+    State.RUNNING: frozenset({State.RUNNING, State.REFUSED, State.WAITING, State.DONE}),
     State.REFUSED: frozenset({State.RUNNING, State.REFUSED}),
+    State.WAITING: frozenset({State.RUNNING}),
     State.DONE: frozenset(),
 }
 
@@ -51,13 +66,15 @@ def move(state: State | None, to: State) -> State:
     return to
 
 
-def remaining(done: Collection[Step], until: Step | None = None) -> list[Step]:
+def remaining(done: Collection[Step], until: Step | None = None, cycle: int = 1) -> list[Step]:
     """The steps still to do, in order, up to and including `until`.
 
     Raises StepError if a later step is done while an earlier one is not: the record is damaged. A run that
     had credited its cashback before there was expire_lots goes on without: the next run takes its lots.
     """
     steps = [step for step in Step if step is not Step.EXPIRE_LOTS or _has_expiry(done)]
+    if cycle > 1:
+        steps = [step for step in steps if step not in FIRST_CYCLE_ONLY]
     first_open = next((index for index, step in enumerate(steps) if step not in done), len(steps))
     for step in steps[first_open:]:
         if step in done:

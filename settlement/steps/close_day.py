@@ -6,9 +6,9 @@ from sqlalchemy import Connection, func, select
 
 from settlement.domain.run import State, Step
 from settlement.errors import ControlMismatchError
+from settlement.frame import Frame
 from settlement.report import DayOutcome
-from settlement.steps.frame import Frame
-from settlement.store import begin_step, closed_through, end_step, insert_business_day
+from settlement.store.runs import begin_step, closed_through, end_step, insert_business_day
 from switch.domain.calendar import day_of_date
 from switch.store.dayhash import GENESIS, chain, day_digest
 from switch.store.schema import business_day

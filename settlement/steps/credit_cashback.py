@@ -15,10 +15,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from settlement.domain.credit import Credit, credit
 from settlement.domain.run import State, Step
 from settlement.errors import ControlMismatchError
+from settlement.frame import Frame
 from settlement.report import CreditOutcome, FunderCashback
 from settlement.steps import close_day, verify_cashback
-from settlement.steps.frame import Frame
-from settlement.store import begin_step, end_step, open_for_booking
+from settlement.store.runs import begin_step, end_step, open_for_booking
 from switch.domain.calendar import day_of_date
 from switch.domain.payment import BUCKETS
 from switch.domain.reasons import REASONS

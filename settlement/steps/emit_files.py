@@ -18,12 +18,13 @@ from settlement.errors import ConfigurationError, ControlMismatchError
 from settlement.files import naming
 from settlement.files.control import ControlError, Expected, Head, check
 from settlement.files.pain001 import Order, OrderError, Party, Transfer, write
+from settlement.frame import Frame
 from settlement.reference import Facts
 from settlement.report import EmitOutcome, FileReport
 from settlement.settings import Settings
-from settlement.steps.frame import Frame
 from settlement.steps.prove import prove
-from settlement.store import begin_step, end_step, payout
+from settlement.store.runs import begin_step, end_step
+from settlement.store.schema import payout
 from switch.domain.calendar import SEOUL
 
 CHUNK_ROWS = 2_000

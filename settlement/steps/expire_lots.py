@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import select, text
 
 from settlement.domain.run import State, Step
+from settlement.frame import Frame
 from settlement.report import ExpiredPart, ExpireOutcome
 from settlement.steps import close_day
-from settlement.steps.frame import Frame
-from settlement.store import begin_step, end_step, open_for_booking
+from settlement.store.runs import begin_step, end_step, open_for_booking
 from switch.domain.calendar import day_of_date
 from switch.domain.programme import expired_to
 from switch.domain.wallet import LOT_KIND_NAME, LotKind

@@ -16,10 +16,10 @@ from settlement.domain.netting import Net, net, pay_on
 from settlement.domain.run import State, Step
 from settlement.errors import ControlMismatchError
 from settlement.files.naming import end_to_end_id
+from settlement.frame import Frame
 from settlement.report import MerchantLine, PayDate, PayOutcome
 from settlement.steps import close_day
-from settlement.steps.frame import Frame
-from settlement.store import begin_step, end_step, open_for_booking, previous_run_date
+from settlement.store.runs import begin_step, end_step, open_for_booking, previous_run_date
 from switch.domain.programme import Policy
 from switch.ledger.chart import Account
 from switch.ledger.journal import Entry, Source, entry

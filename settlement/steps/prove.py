@@ -6,7 +6,7 @@ Each control is one statement, so it sees one position of a live system.
 from sqlalchemy import text
 
 from settlement.errors import ControlMismatchError
-from settlement.steps.frame import Frame
+from settlement.frame import Frame
 from settlement.steps.pay_merchants import posting_name
 from switch.ledger.chart import LOT_ACCOUNT, Account
 from switch.ledger.journal import Source

@@ -23,7 +23,7 @@ from settlement.domain.recompute import (
 )
 from settlement.domain.run import Step
 from settlement.errors import ControlMismatchError
-from settlement.steps.frame import Frame
+from settlement.frame import Frame
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.decision import NO_DETAIL, Detail, decode_detail
 from switch.domain.payment import Kind, Outcome

@@ -124,6 +124,9 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     grants and coupons go back to their own. A company's wallet has company_limits, and cashback only where
     company_cashback says so. Charged money is paid back within withdraw_days of an unused top-up, or once
     withdraw_after (ppm) of it is spent. Merchants of donation_group take gifts instead of payments.
+
+    fee_vat_ppm is the value added tax on a merchant's fee (floored to a won, on top of the fee); payouts are
+    multiples of payout_unit won.
     """
 
     programme_id: str
@@ -152,6 +155,8 @@ class Policy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     withdraw_days: int = 7
     withdraw_after: int = 600_000
     donation_group: str = ""
+    fee_vat_ppm: int = 0
+    payout_unit: int = 1
 
     @property
     def cap(self) -> int:

@@ -48,6 +48,7 @@ FUNDERS_MAX, POLICIES_MAX, TIERS_MAX, BONUSES_MAX, RESTRICTIONS_MAX = 20, 500, 2
 MONTHS_MAX = 120
 HOLD_DAYS_MAX = 90
 WITHDRAW_DAYS_MAX = 3_660
+PAYOUT_UNIT_MAX = 1_000
 TAGS_MAX = 31
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
@@ -127,6 +128,7 @@ def canonical_policy(policy: Policy) -> bytes:
 _LATER_RULES = (
     "hold_days", "completion_over", "reversal_after_completion", "contactless", "offline_max",
     "expired_to", "company_limits", "company_cashback", "withdraw_days", "withdraw_after", "donation_group",
+    "fee_vat_ppm", "payout_unit",
 )  # fmt: skip
 
 
@@ -233,7 +235,7 @@ def _policy(
     version = table.text("version", _VERSION, _VERSION_FORM)
     effective_from = read_instant(table, "effective_from")
     table.allow("tier", "bonus", "restriction", "limits", "fee_class", "fee_default", "completion_over")
-    table.allow("contactless", "company_limits", "withdraw_after")
+    table.allow("contactless", "company_limits", "withdraw_after", "fee_vat")
     tiers = _tiers(table, funder_order) if base is None or "tier" in table else base.tiers
     bonuses = _bonuses(table, funder_order, budgets) if base is None or "bonus" in table else base.bonuses
     rules = _restrictions(table) if base is None or "restriction" in table else base.restrictions
@@ -267,11 +269,7 @@ def _policy(
             "charged_expiry_months", 1, MONTHS_MAX, base.charged_expiry_months if base else None
         ),
         hold_days=table.integer("hold_days", 0, HOLD_DAYS_MAX, base.hold_days if base else 7),
-        completion_over=(
-            table.rate("completion_over")
-            if "completion_over" in table
-            else (base.completion_over if base else 0)
-        ),
+        completion_over=_rate(table, "completion_over", base.completion_over if base else 0),
         reversal_after_completion=table.choice(
             "reversal_after_completion",
             REVERSALS_AFTER_COMPLETION,
@@ -287,17 +285,19 @@ def _policy(
         ),
         company_cashback=table.flag("company_cashback", base.company_cashback if base else False),
         withdraw_days=table.integer("withdraw_days", 0, WITHDRAW_DAYS_MAX, base.withdraw_days if base else 7),
-        withdraw_after=(
-            table.rate("withdraw_after")
-            if "withdraw_after" in table
-            else (base.withdraw_after if base else 600_000)
-        ),
+        withdraw_after=_rate(table, "withdraw_after", base.withdraw_after if base else 600_000),
         donation_group=table.text(
             "donation_group", NAME, NAME_FORM, fallback=base.donation_group if base else ""
         ),
+        fee_vat_ppm=_rate(table, "fee_vat", base.fee_vat_ppm if base else 0),
+        payout_unit=table.integer("payout_unit", 1, PAYOUT_UNIT_MAX, base.payout_unit if base else 1),
     )
     table.finish()
     return policy
+
+
+def _rate(table: Table, key: str, fallback: int) -> int:
+    return table.rate(key) if key in table else fallback
 
 
 def _funder(table: Table, key: str, funders: tuple[str, ...], fallback: str) -> str:

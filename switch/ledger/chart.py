@@ -12,6 +12,8 @@ class Account(IntEnum):
     """Account numbers as stored. Assets and expenses 1xx, liabilities 2xx, income 3xx."""
 
     SAFEGUARDED = 101  # asset: members' prepaid money at the bank
+    FUNDER_BANK = 102  # asset, by funder: what a funder has paid in ahead, in a bank account of its own
+    OPERATOR_BANK = 103  # asset: the operator's own money at the bank
     FUNDER_DUE = 111  # asset, by funder: cashback that a funder owes to the programme
     MEMBER_RECEIVABLE = 121  # asset, by wallet: clawed-back cashback that was already spent
     CARD_MONEY = 201  # liability, by lot: charged money
@@ -20,10 +22,18 @@ class Account(IntEnum):
     COUPONS = 204  # liability, by lot: coupons, at the most that they may come to
     CASHBACK_ACCRUED = 211  # liability, by wallet: cashback promised, not yet credited
     MERCHANT_PAYABLE = 221  # liability, by merchant: sales not yet paid out
+    MERCHANT_RESERVE = 222  # liability, by merchant: kept back from payouts as a security
     PAYOUT_SENT = 231  # liability, by merchant: paid out by file, not yet seen on the bank statement
+    BANK_CLEARING = 232  # liability: on its way between two accounts at the bank, or announced by the bank
     TREASURY_RETURN = 241  # liability, by funder: unspent public money that goes back
+    FUNDER_PREPAID = 243  # liability, by funder: what it has paid in and no cashback has used yet
     IN_TRANSIT = 251  # liability: on its way from one wallet to another; 0 at the end of every transaction
+    VAT_DUE = 252  # liability, by merchant: value added tax on fees
+    PAYOUT_RETURNED = 261  # liability, by merchant: a payout that came back, until a person has seen to it
+    SUSPENSE = 262  # liability: on a bank statement, and nobody can say yet what it is
     FEE_INCOME = 301  # income: merchant fees
+    ROUNDING = 302  # income, by merchant: what payouts in whole units leave over
+    BANK_CHARGES = 401  # expense: what the bank takes
 
 
 class Dimension(IntEnum):
@@ -38,6 +48,8 @@ class Dimension(IntEnum):
 
 DIMENSION: dict[Account, Dimension] = {
     Account.SAFEGUARDED: Dimension.NONE,
+    Account.FUNDER_BANK: Dimension.FUNDER,
+    Account.OPERATOR_BANK: Dimension.NONE,
     Account.FUNDER_DUE: Dimension.FUNDER,
     Account.MEMBER_RECEIVABLE: Dimension.WALLET,
     Account.CARD_MONEY: Dimension.LOT,
@@ -46,10 +58,18 @@ DIMENSION: dict[Account, Dimension] = {
     Account.COUPONS: Dimension.LOT,
     Account.CASHBACK_ACCRUED: Dimension.WALLET,
     Account.MERCHANT_PAYABLE: Dimension.MERCHANT,
+    Account.MERCHANT_RESERVE: Dimension.MERCHANT,
     Account.PAYOUT_SENT: Dimension.MERCHANT,
+    Account.BANK_CLEARING: Dimension.NONE,
     Account.TREASURY_RETURN: Dimension.FUNDER,
+    Account.FUNDER_PREPAID: Dimension.FUNDER,
     Account.IN_TRANSIT: Dimension.NONE,
+    Account.VAT_DUE: Dimension.MERCHANT,
+    Account.PAYOUT_RETURNED: Dimension.MERCHANT,
+    Account.SUSPENSE: Dimension.NONE,
     Account.FEE_INCOME: Dimension.NONE,
+    Account.ROUNDING: Dimension.MERCHANT,
+    Account.BANK_CHARGES: Dimension.NONE,
 }
 
 LOT_ACCOUNT: dict[str, Account] = {
@@ -106,5 +126,42 @@ ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
         (_A.CARD_MONEY, _A.FUNDER_DUE),
         (_A.MEMBER_RECEIVABLE, _A.FUNDER_DUE),
         (_A.FUNDER_DUE, _A.MEMBER_RECEIVABLE),  # of cashback that was too little: pays off what is owed
+        # The night: fees, kept back, given, rounded.
+        (_A.MERCHANT_PAYABLE, _A.VAT_DUE),
+        (_A.VAT_DUE, _A.MERCHANT_PAYABLE),
+        (_A.MERCHANT_PAYABLE, _A.MERCHANT_RESERVE),
+        (_A.MERCHANT_RESERVE, _A.MERCHANT_PAYABLE),
+        (_A.MERCHANT_PAYABLE, _A.ROUNDING),
+        (_A.FUNDER_DUE, _A.MERCHANT_PAYABLE),  # a funder's subsidy to a merchant
+        # Funders' own accounts.
+        (_A.FUNDER_BANK, _A.FUNDER_PREPAID),  # paid in
+        (_A.FUNDER_PREPAID, _A.FUNDER_BANK),  # paid back
+        (_A.FUNDER_PREPAID, _A.FUNDER_DUE),  # used for a night's cashback
+        (_A.FUNDER_DUE, _A.FUNDER_PREPAID),  # cashback taken back is the funder's again
+        (_A.SAFEGUARDED, _A.FUNDER_DUE),  # a funder without prepayment pays what it owes
+        # The bank's statement.
+        (_A.PAYOUT_SENT, _A.SAFEGUARDED),  # a payout is booked
+        (_A.PAYOUT_SENT, _A.MERCHANT_PAYABLE),  # a payout was rejected
+        (_A.BANK_CLEARING, _A.PAYOUT_RETURNED),  # a return is announced
+        (_A.SAFEGUARDED, _A.PAYOUT_RETURNED),  # a return is booked that nobody had announced
+        (_A.PAYOUT_RETURNED, _A.MERCHANT_PAYABLE),  # a person has seen to it
+        (_A.SAFEGUARDED, _A.BANK_CLEARING),
+        (_A.BANK_CLEARING, _A.SAFEGUARDED),
+        (_A.FUNDER_BANK, _A.BANK_CLEARING),
+        (_A.BANK_CLEARING, _A.FUNDER_BANK),
+        (_A.OPERATOR_BANK, _A.BANK_CLEARING),
+        (_A.BANK_CLEARING, _A.OPERATOR_BANK),
+        (_A.SAFEGUARDED, _A.SUSPENSE),
+        (_A.SUSPENSE, _A.SAFEGUARDED),
+        (_A.FUNDER_BANK, _A.SUSPENSE),
+        (_A.SUSPENSE, _A.FUNDER_BANK),
+        (_A.OPERATOR_BANK, _A.SUSPENSE),
+        (_A.SUSPENSE, _A.OPERATOR_BANK),
+        (_A.SUSPENSE, _A.FUNDER_PREPAID),  # a person has said what it is
+        (_A.SUSPENSE, _A.FUNDER_DUE),
+        (_A.SUSPENSE, _A.MERCHANT_PAYABLE),
+        (_A.SUSPENSE, _A.BANK_CLEARING),
+        (_A.BANK_CLEARING, _A.SUSPENSE),
+        (_A.BANK_CHARGES, _A.SUSPENSE),
     }
 )

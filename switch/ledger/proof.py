@@ -11,7 +11,13 @@ import msgspec
 from switch.domain.wallet import LOT_KIND_NO
 from switch.ledger.chart import LOT_ACCOUNT, Account
 
-ASSETS = frozenset({Account.SAFEGUARDED, Account.FUNDER_DUE, Account.MEMBER_RECEIVABLE})
+ASSETS = frozenset(
+    {
+        *(Account.SAFEGUARDED, Account.FUNDER_BANK, Account.OPERATOR_BANK),
+        *(Account.FUNDER_DUE, Account.MEMBER_RECEIVABLE, Account.BANK_CHARGES),
+    }
+)
+"""Accounts that grow by a debit: assets, and the one expense."""
 
 
 class Counted(msgspec.Struct, frozen=True):

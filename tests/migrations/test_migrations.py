@@ -9,8 +9,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-import settlement.store as settlement_tables
 import switch.store.schema_donations  # noqa: F401 - tables
+from settlement.store import schema as settlement_tables
+from settlement.store import schema_bank, schema_merchants, schema_people  # noqa: F401 - tables
 from switch.store import (  # noqa: F401 - tables
     schema,
     schema_acts,
@@ -90,6 +91,7 @@ def test_an_empty_database_becomes_what_the_programs_say(empty: Database) -> Non
         "0005",
         "0006",
         *("0007", "0008", "0009", "0010", "0011", "0012"),
+        *("0013", "0014", "0015", "0016"),
     ]
     upgrade(engine)
     assert missing_revisions(engine) == []

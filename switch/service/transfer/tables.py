@@ -98,11 +98,26 @@ PARTS: Final = (
     Part("settlement_step", _OWN),
     Part("merchant_net", _OWN),
     Part("payout", _OWN),
+    Part("house_transfer", _OWN),
+    Part("bank_file", _OWN),
+    Part("bank_file_line", _OWN),
+    Part("file_approval", _OWN),
+    Part("file_delivery", _OWN),
+    Part("payout_event", _OWN),
+    Part("bank_statement", _OWN),
+    Part("bank_entry", _OWN),
+    Part("funding_stop", _OWN),
+    Part("merchant_hold", _OWN),
+    Part("merchant_subsidy", _OWN),
+    Part("fee_rebate", _OWN),
 )
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "control": "the installation's own: epoch, mark of a simulation, version of the vault",
     "alembic_version": "the schema's revision, which stands in the manifest",
+    "inbound_file": "the installation's log of what banks sent; what became of it stands with each payout",
+    "operator": "people who work at this installation",
+    "settlement_audit": "what they did, chained over all programmes; an auditor's bundle has its copy",
     "key_audit": "acts on the installation's keys, which stay with the installation that they were done in",
 }
 

@@ -8,12 +8,12 @@ from sqlalchemy import text
 
 from settlement.domain.bankdays import CalendarFacts
 from settlement.domain.run import State, Step
+from settlement.frame import Frame, Observer, Silent
 from settlement.reference import Facts
 from settlement.report import ExpiredPart, ExpireOutcome
 from settlement.settings import Settings
 from settlement.steps import close_day, expire_lots
-from settlement.steps.frame import Frame, Observer, Silent
-from settlement.store import RunKey, create_run, find_run, steps_of
+from settlement.store.runs import RunKey, create_run, find_run, steps_of
 from switch.domain.calendar import SEOUL, day_of_date
 from switch.service.giving.issue import issue
 from tests.integration.acts.town import ACTOR, NOON, Town

@@ -321,7 +321,7 @@ def test_a_system_that_has_the_programme_or_is_of_another_kind_takes_nothing(
     assert receiver.take(handed.folder) == 2
     assert "schema revision" in capsys.readouterr().err
     with receiver.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0016'"))
     assert receiver.take(handed.folder) == 0
     capsys.readouterr()
     assert receiver.take(handed.folder) == 2

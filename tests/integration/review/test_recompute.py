@@ -10,12 +10,12 @@ from sqlalchemy import text
 
 from settlement.domain.bankdays import CalendarFacts
 from settlement.errors import ControlMismatchError
+from settlement.frame import Frame, Silent
 from settlement.pipeline import run
 from settlement.reference import Facts
 from settlement.settings import Settings
-from settlement.steps.frame import Frame, Silent
 from settlement.steps.verify_cashback import verify
-from settlement.store import Run, RunKey
+from settlement.store.runs import Run, RunKey
 from switch.clock import open_clock
 from switch.domain.budget import Budget
 from switch.domain.calendar import SEOUL, date_of_day

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
+from settlement.frame import Silent
 from settlement.pipeline import run
 from settlement.settings import Settings
-from settlement.steps.frame import Silent
 from tests.integration.settlement.books import Books
 from tests.integration.settlement.conftest import Server
 

@@ -12,7 +12,7 @@ from settlement.domain.run import Step
 from settlement.errors import ConfigurationError, UsageError
 from settlement.pipeline import run
 from settlement.settings import Settings
-from settlement.store import LOCK_SPACE
+from settlement.store.runs import LOCK_SPACE
 from switch.store.dayhash import GENESIS, chain, day_digest
 from tests.integration.settlement.books import Books
 
@@ -465,7 +465,7 @@ def test_a_second_run_at_the_same_time_is_told_to_come_back(
     owner: Engine, engine: Engine, settings_at: SettingsAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Books(owner)
-    monkeypatch.setattr("settlement.store.LOCK_WAIT_S", 1)
+    monkeypatch.setattr("settlement.store.runs.LOCK_WAIT_S", 1)
     with owner.connect() as other:
         other.execute(text("SELECT pg_advisory_lock(:space, 1)"), {"space": LOCK_SPACE})
         report = run(engine, settings_at(NEXT))

@@ -1,105 +1,19 @@
-"""The night's tables (SQLAlchemy Core), and the record of runs and steps in them.
-
-Migration 0002 builds exactly these. Every function works on the caller's connection and transaction.
-"""
+"""The record of runs and steps. Every function works on the caller's connection and transaction."""
 
 from datetime import date, datetime
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Date,
-    DateTime,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    SmallInteger,
-    Table,
-    Text,
-    UniqueConstraint,
-    and_,
-    func,
-    insert,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Connection, Table, and_, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from settlement.domain.bankdays import CalendarFacts
 from settlement.domain.run import State, Step, move
 from settlement.errors import RetryLaterError
+from settlement.store.schema import settlement_run, settlement_step
 from switch.domain.calendar import day_of_date
 from switch.store.schema import business_day, entry, house_entry, programme
 
-metadata = MetaData()
 CYCLE = 1
-
-settlement_run = Table(
-    "settlement_run",
-    metadata,
-    Column("programme_no", SmallInteger, nullable=False),
-    Column("business_date", Date, nullable=False),
-    Column("cycle", SmallInteger, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),  # the creation time in every file
-    Column("calendar", Text, nullable=False),  # JSON: CalendarFacts
-    PrimaryKeyConstraint("programme_no", "business_date", "cycle"),
-)
-
-settlement_step = Table(
-    "settlement_step",
-    metadata,
-    Column("programme_no", SmallInteger, nullable=False),
-    Column("business_date", Date, nullable=False),
-    Column("cycle", SmallInteger, nullable=False),
-    Column("step", Text, nullable=False),
-    Column("state", Text, nullable=False),  # settlement.domain.run.State
-    Column("started_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True)),
-    Column("inputs_sha256", Text, nullable=False, server_default=""),
-    Column("booked_on", Date),  # the open date of its postings, where one transaction books them all
-    Column("outcome", Text, nullable=False, server_default="{}"),  # JSON
-    PrimaryKeyConstraint("programme_no", "business_date", "cycle", "step"),
-)
-
-merchant_net = Table(
-    "merchant_net",
-    metadata,
-    Column("programme_no", SmallInteger, nullable=False),
-    Column("business_date", Date, nullable=False),
-    Column("cycle", SmallInteger, nullable=False),
-    Column("merchant_no", Integer, nullable=False),
-    Column("sales", BigInteger, nullable=False),
-    Column("refunds", BigInteger, nullable=False),
-    Column("fee_rate_ppm", Integer, nullable=False),
-    Column("fee", BigInteger, nullable=False),
-    Column("carried_in", BigInteger, nullable=False),
-    Column("paid", BigInteger, nullable=False),
-    Column("carried_out", BigInteger, nullable=False),
-    PrimaryKeyConstraint("programme_no", "business_date", "cycle", "merchant_no"),
-)
-
-payout = Table(
-    "payout",
-    metadata,
-    Column("programme_no", SmallInteger, nullable=False),
-    Column("business_date", Date, nullable=False),
-    Column("cycle", SmallInteger, nullable=False),
-    Column("merchant_no", Integer, nullable=False),
-    Column("attempt", SmallInteger, nullable=False),
-    Column("pay_on", Date, nullable=False),
-    Column("won", BigInteger, nullable=False),
-    Column("end_to_end_id", Text, nullable=False),
-    Column("bank_code", Text, nullable=False),
-    Column("account_no", Text, nullable=False),
-    Column("account_holder", Text, nullable=False),
-    PrimaryKeyConstraint("programme_no", "business_date", "cycle", "merchant_no", "attempt"),
-    UniqueConstraint("end_to_end_id"),
-)
-
 LOCK_SPACE = 0x44555245  # "DURE": the first key of the lock that lets one settlement run per programme
 LOCK_WAIT_S = 20
 

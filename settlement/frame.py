@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from settlement.domain.run import Step
 from settlement.reference import Facts
 from settlement.settings import Settings
-from settlement.store import Run, RunKey
+from settlement.store.runs import Run, RunKey
 from switch.clock import Clock
 from switch.domain.calendar import SEOUL
 
@@ -48,12 +48,14 @@ class Frame:
         settings: Settings,
         clock: Clock,
         observer: Observer,
+        actor: str = "system",
     ) -> None:
         self.connection = connection
         self.facts = facts
         self.run = run
         self.settings = settings
         self.observer = observer
+        self.actor = actor
         self._clock = clock
 
     @property

@@ -1,0 +1,21 @@
+"""`dure-settlement`: results on stdout, progress and problems on stderr."""
+
+import typer
+
+from settlement.cli import run as _run  # noqa: F401 - it adds its commands
+from settlement.cli.app import app
+
+__all__ = ["app", "main"]
+
+EXIT_INTERRUPTED = 130  # typer's own, for Ctrl-C
+INTERRUPTED = "interrupted: what was finished stands, the rest was undone; run the same command again"
+
+
+def main() -> None:
+    """Entry point of the script."""
+    try:
+        app(prog_name="dure-settlement")
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            typer.echo(INTERRUPTED, err=True)
+        raise

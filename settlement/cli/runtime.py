@@ -1,0 +1,94 @@
+"""What every command shares: settings, engine, progress, and how an error becomes an exit code."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from settlement.errors import ExitCode, SettlementError, UsageError
+from settlement.frame import Observer, Silent
+from settlement.settings import Settings
+from switch.store.engine import APP_ROLE, DatabaseUnavailableError, open_engine
+
+DEFAULT_CONFIG = Path("config/settlement.toml")
+ConfigOption = Annotated[Path, typer.Option("--config", help="The settings file (TOML).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class _Bars:
+    """A bar per step, on a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def reached(self, point: str) -> None:
+        step, _, at = point.partition(":")
+        if at == "done" and step in self._tasks:
+            self._progress.stop_task(self._tasks[step])
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step)
+        self._progress.update(self._tasks[step], completed=done, total=total or None)
+
+
+class _Lines(Silent):
+    """A line per finished step, where stderr is a file or a pipe."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def reached(self, point: str) -> None:
+        step, _, at = point.partition(":")
+        if at == "done":
+            typer.echo(f"{step} done after {time.monotonic() - self._started:.1f} s", err=True)
+
+
+@contextmanager
+def observer() -> Iterator[Observer]:
+    """Bars on a terminal, lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _Bars(progress)
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Every known end as one line on stderr and its exit code."""
+    try:
+        yield
+    except SettlementError as error:
+        typer.echo(f"dure-settlement: {error}", err=True)
+        raise typer.Exit(int(error.code)) from None
+    except (DatabaseUnavailableError, DBAPIError) as error:
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()
+        typer.echo(f"dure-settlement: database unavailable: {cause[0] if cause else error!r}", err=True)
+        raise typer.Exit(int(ExitCode.RETRY)) from None
+
+
+def engine_of(settings: Settings) -> Engine:
+    """An engine with the rights of the programs."""
+    return open_engine(settings.database.address(), role=APP_ROLE, pool_size=2)
+
+
+def read_date(text: str | None, option: str = "--date") -> date | None:
+    """A date as operators write it. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a calendar date has no zone)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no date: write it as 2026-11-20") from None

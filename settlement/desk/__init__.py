@@ -1,0 +1,1 @@
+"""What operators decide about merchants: holds, reserves, rebates, subsidies, accounts, bank days."""

@@ -1,0 +1,1 @@
+"""Papers for merchants, the city and the auditor."""

@@ -1,0 +1,1 @@
+"""The night's tables, and what is read and written in them."""

@@ -1,0 +1,62 @@
+"""The tables of what operators decide about merchants' money: holds, reserves, subsidies, rebates."""
+
+from sqlalchemy import Column, Date, PrimaryKeyConstraint, SmallInteger, Table, Text
+
+from settlement.store.schema import instant, label, metadata, number, won
+
+merchant_hold = Table(
+    "merchant_hold",
+    metadata,
+    number("programme_no", SmallInteger),
+    number("hold_no"),
+    number("merchant_no"),
+    label("kind"),  # hold: nothing is paid; reserve: a part of each payout is kept back
+    number("rate_ppm", default="0"),  # of a reserve
+    won("max_won", "0"),  # of a reserve: the most that is kept
+    label("reason"),
+    label("placed_by"),
+    instant("placed_at"),
+    Column("released_by", Text),
+    instant("released_at", nullable=True),
+    PrimaryKeyConstraint("programme_no", "hold_no"),
+)
+
+merchant_subsidy = Table(
+    "merchant_subsidy",  # a funder's gift to a merchant, paid with its next net
+    metadata,
+    number("programme_no", SmallInteger),
+    label("reference"),
+    number("merchant_no"),
+    number("funder_no", SmallInteger),
+    won("won"),
+    label("about"),
+    label("proposed_by"),
+    instant("proposed_at"),
+    Column("approved_by", Text),
+    instant("approved_at", nullable=True),
+    Column("taken_date", Date),  # the run that paid it
+    Column("taken_cycle", SmallInteger),
+    PrimaryKeyConstraint("programme_no", "reference"),
+)
+
+fee_rebate = Table(
+    "fee_rebate",  # of one date's fee, after the merchant was found to be in a lower class
+    metadata,
+    number("programme_no", SmallInteger),
+    number("merchant_no"),
+    Column("business_date", Date, nullable=False),
+    number("cycle", SmallInteger),
+    number("rebate_no", SmallInteger),
+    won("net"),  # the date's net that the fee was taken of
+    number("charged_ppm"),
+    number("due_ppm"),
+    won("won"),
+    won("vat"),
+    label("proposed_by"),
+    instant("proposed_at"),
+    Column("approved_by", Text),
+    instant("approved_at", nullable=True),
+    Column("taken_date", Date),
+    Column("taken_cycle", SmallInteger),
+    PrimaryKeyConstraint("programme_no", "merchant_no", "business_date", "cycle", "rebate_no"),
+)

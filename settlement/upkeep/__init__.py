@@ -1,0 +1,1 @@
+"""Retention: old days leave the database for the archive, their sums stay."""

@@ -1,0 +1,1 @@
+-- Old days leave the database; their sums stay.
