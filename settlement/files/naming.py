@@ -31,3 +31,11 @@ def end_to_end_id(programme_no: int, business_date: date, cycle: int, merchant_n
 def file_name(programme_id: str, business_date: date, cycle: int, pay_on: date) -> str:
     """Name in the outbox: seoro_20261120_01_pay20261124.pain.001.xml."""
     return f"{programme_id}_{_day(business_date)}_{cycle:02d}_pay{_day(pay_on)}.pain.001.xml"
+
+
+def transfer_end_to_end_id(
+    programme_no: int, business_date: date, cycle: int, purpose: str, funder_no: int, attempt: int
+) -> str:
+    """EndToEndId of a transfer between own accounts: DURE00001-20261120-01-FUNDING-3-01."""
+    run = f"DURE{programme_no:05d}-{_day(business_date)}-{cycle:02d}"
+    return f"{run}-{purpose.upper()}-{funder_no}-{attempt:02d}"

@@ -1,6 +1,7 @@
 """The tables between the books and the bank: files, approvals, deliveries, answers, statements."""
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Date,
     ForeignKeyConstraint,
@@ -200,4 +201,28 @@ funding_stop = Table(
     instant("stopped_at"),
     Column("credited_by", Date),  # the business date of the run that credited it after all
     PrimaryKeyConstraint("programme_no", "business_date", "funder_no"),
+)
+
+funding_night = Table(
+    "funding_night",  # what was decided about a date's cashback, before any of it was credited
+    metadata,
+    number("programme_no", SmallInteger),
+    Column("business_date", Date, nullable=False),
+    number("funder_no", SmallInteger),  # 0: the decision itself, whether or not a funder pays in ahead
+    won("prepaid"),  # what the funder had paid in and not used
+    won("net"),  # granted less taken back on the date
+    Column("covered", Boolean, nullable=False),
+    PrimaryKeyConstraint("programme_no", "business_date", "funder_no"),
+)
+
+funder_prepayment = Table(
+    "funder_prepayment",  # noted by a person, where the bank sends no statements of the funder's account
+    metadata,
+    number("programme_no", SmallInteger),
+    label("reference"),
+    number("funder_no", SmallInteger),
+    won("won"),
+    label("noted_by"),
+    instant("noted_at"),
+    PrimaryKeyConstraint("programme_no", "reference"),
 )

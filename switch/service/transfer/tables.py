@@ -107,6 +107,8 @@ PARTS: Final = (
     Part("bank_statement", _OWN),
     Part("bank_entry", _OWN),
     Part("funding_stop", _OWN),
+    Part("funding_night", _OWN),
+    Part("funder_prepayment", _OWN),
     Part("merchant_hold", _OWN),
     Part("merchant_subsidy", _OWN),
     Part("fee_rebate", _OWN),

@@ -6,7 +6,13 @@ ALTER TABLE payout
     ADD COLUMN booked_on DATE,
     ADD COLUMN returned_on DATE;
 -- What was ordered before there were answers is taken as sent: its file has long been fetched.
-UPDATE payout SET state = 'sent';
+UPDATE payout p SET state = 'sent' FROM settlement_step s
+WHERE (s.programme_no, s.business_date, s.cycle) = (p.programme_no, p.business_date, p.cycle)
+  AND s.step = 'emit_files' AND s.state = 'done';
+INSERT INTO settlement_step (programme_no, business_date, cycle, step, state, started_at, ended_at)
+SELECT programme_no, business_date, cycle, later, 'done', started_at, ended_at
+FROM settlement_step CROSS JOIN unnest(ARRAY['approve', 'deliver', 'acknowledge', 'reconcile']) AS later
+WHERE step = 'emit_files' AND state = 'done';
 GRANT UPDATE (pay_on, state, reason, booked_on, returned_on) ON payout TO dure_app;
 
 CREATE TABLE house_transfer (
@@ -174,9 +180,29 @@ CREATE TABLE funding_stop (
     PRIMARY KEY (programme_no, business_date, funder_no)
 );
 
+CREATE TABLE funding_night (
+    programme_no SMALLINT NOT NULL,
+    business_date DATE NOT NULL,
+    funder_no SMALLINT NOT NULL,
+    prepaid BIGINT NOT NULL,
+    net BIGINT NOT NULL,
+    covered BOOLEAN NOT NULL,
+    PRIMARY KEY (programme_no, business_date, funder_no)
+);
+
+CREATE TABLE funder_prepayment (
+    programme_no SMALLINT NOT NULL,
+    reference TEXT NOT NULL,
+    funder_no SMALLINT NOT NULL,
+    won BIGINT NOT NULL,
+    noted_by TEXT NOT NULL,
+    noted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (programme_no, reference)
+);
+
 -- What was ordered, approved, delivered or said by the bank stays as it was; only what became of it is noted.
 GRANT SELECT, INSERT ON house_transfer, bank_file, bank_file_line, file_approval, file_delivery, inbound_file,
-    payout_event, bank_statement, bank_entry, funding_stop TO dure_app;
+    payout_event, bank_statement, bank_entry, funding_stop, funding_night, funder_prepayment TO dure_app;
 GRANT UPDATE (pay_on, state, reason, booked_on, received_on) ON house_transfer TO dure_app;
 GRANT UPDATE (sha256, state) ON bank_file TO dure_app;
 GRANT UPDATE (voided_at, void_reason) ON file_approval TO dure_app;
