@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -90,6 +92,10 @@ merchant_net = Table(
     won("released", "0"),  # of what had been kept back
     won("rounding", "0"),  # what a payout in whole units leaves over
     Column("carried_since", Date),  # since when something has been carried without a break
+    label("held", ""),  # why nothing was paid: settlement.domain.netting.Held
+    number("reserve_ppm", default="0"),  # the terms of the security that held for this run,
+    won("reserve_max", "0"),
+    won("reserve", "0"),  # and what stays kept back after it
     PrimaryKeyConstraint("programme_no", "business_date", "cycle", "merchant_no"),
 )
 
@@ -113,4 +119,9 @@ payout = Table(
     Column("returned_on", Date),  # when it came back
     PrimaryKeyConstraint("programme_no", "business_date", "cycle", "merchant_no", "attempt"),
     UniqueConstraint("end_to_end_id"),
+    Index(
+        "payout_pending",
+        *("programme_no", "state"),
+        postgresql_where=text("state IN ('ordered', 'rejected', 'returned')"),
+    ),
 )

@@ -1,6 +1,6 @@
 """The tables of what operators decide about merchants' money: holds, reserves, subsidies, rebates."""
 
-from sqlalchemy import Column, Date, PrimaryKeyConstraint, SmallInteger, Table, Text
+from sqlalchemy import Column, Date, Index, PrimaryKeyConstraint, SmallInteger, Table, Text, text
 
 from settlement.store.schema import instant, label, metadata, number, won
 
@@ -19,6 +19,12 @@ merchant_hold = Table(
     Column("released_by", Text),
     instant("released_at", nullable=True),
     PrimaryKeyConstraint("programme_no", "hold_no"),
+    Index(
+        "merchant_hold_live",  # at most one of a kind
+        *("programme_no", "merchant_no", "kind"),
+        unique=True,
+        postgresql_where=text("released_at IS NULL"),
+    ),
 )
 
 merchant_subsidy = Table(
@@ -37,6 +43,7 @@ merchant_subsidy = Table(
     Column("taken_date", Date),  # the run that paid it
     Column("taken_cycle", SmallInteger),
     PrimaryKeyConstraint("programme_no", "reference"),
+    Index("merchant_subsidy_taken", "programme_no", "taken_date", "taken_cycle"),
 )
 
 fee_rebate = Table(
@@ -50,7 +57,7 @@ fee_rebate = Table(
     won("net"),  # the date's net that the fee was taken of
     number("charged_ppm"),
     number("due_ppm"),
-    won("won"),
+    won("won"),  # below 0 on a date of a negative net, when too much had been given back
     won("vat"),
     label("proposed_by"),
     instant("proposed_at"),
@@ -59,4 +66,5 @@ fee_rebate = Table(
     Column("taken_date", Date),
     Column("taken_cycle", SmallInteger),
     PrimaryKeyConstraint("programme_no", "merchant_no", "business_date", "cycle", "rebate_no"),
+    Index("fee_rebate_taken", "programme_no", "taken_date", "taken_cycle"),
 )

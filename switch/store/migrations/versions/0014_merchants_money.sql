@@ -9,10 +9,16 @@ ALTER TABLE merchant_net
     ADD COLUMN released BIGINT DEFAULT '0' NOT NULL,
     ADD COLUMN rounding BIGINT DEFAULT '0' NOT NULL,
     ADD COLUMN carried_since DATE,
+    ADD COLUMN held TEXT DEFAULT '' NOT NULL,
+    ADD COLUMN reserve_ppm INTEGER DEFAULT '0' NOT NULL,
+    ADD COLUMN reserve_max BIGINT DEFAULT '0' NOT NULL,
+    ADD COLUMN reserve BIGINT DEFAULT '0' NOT NULL,
     DROP CONSTRAINT merchant_net_adds_up,
     ADD CONSTRAINT merchant_net_adds_up CHECK (
         sales - refunds - fee - vat + rebate + rebate_vat + subsidy - reserved + released - rounding + carried_in
-        = paid + carried_out);
+        = paid + carried_out),
+    ADD CONSTRAINT merchant_net_kept CHECK (reserved >= 0 AND released >= 0 AND reserve >= 0 AND rounding >= 0);
+CREATE INDEX payout_pending ON payout (programme_no, state) WHERE state IN ('ordered', 'rejected', 'returned');
 UPDATE merchant_net SET carried_since = business_date WHERE carried_out <> 0;
 
 CREATE TABLE merchant_hold (
@@ -31,6 +37,7 @@ CREATE TABLE merchant_hold (
     CONSTRAINT merchant_hold_kind CHECK (kind IN ('hold', 'reserve')),
     CONSTRAINT merchant_hold_rate CHECK (rate_ppm BETWEEN 0 AND 1000000 AND max_won >= 0)
 );
+CREATE UNIQUE INDEX merchant_hold_live ON merchant_hold (programme_no, merchant_no, kind) WHERE released_at IS NULL;
 
 CREATE TABLE merchant_subsidy (
     programme_no SMALLINT NOT NULL,
@@ -49,6 +56,7 @@ CREATE TABLE merchant_subsidy (
     CONSTRAINT merchant_subsidy_won CHECK (won > 0),
     CONSTRAINT merchant_subsidy_two_people CHECK (lower(approved_by) <> lower(proposed_by))
 );
+CREATE INDEX merchant_subsidy_taken ON merchant_subsidy (programme_no, taken_date, taken_cycle);
 
 CREATE TABLE fee_rebate (
     programme_no SMALLINT NOT NULL,
@@ -68,9 +76,10 @@ CREATE TABLE fee_rebate (
     taken_date DATE,
     taken_cycle SMALLINT,
     PRIMARY KEY (programme_no, merchant_no, business_date, cycle, rebate_no),
-    CONSTRAINT fee_rebate_won CHECK (won > 0 AND vat >= 0 AND due_ppm < charged_ppm),
+    CONSTRAINT fee_rebate_won CHECK (won <> 0 AND due_ppm < charged_ppm),
     CONSTRAINT fee_rebate_two_people CHECK (lower(approved_by) <> lower(proposed_by))
 );
+CREATE INDEX fee_rebate_taken ON fee_rebate (programme_no, taken_date, taken_cycle);
 
 GRANT SELECT, INSERT ON merchant_hold, merchant_subsidy, fee_rebate TO dure_app;
 GRANT UPDATE (released_by, released_at) ON merchant_hold TO dure_app;
