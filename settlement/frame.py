@@ -58,6 +58,10 @@ class Frame:
         self.actor = actor
         self._clock = clock
 
+    def of_run(self, run: Run) -> "Frame":
+        """The same session, for another run of the programme."""
+        return Frame(self.connection, self.facts, run, self.settings, self._clock, self.observer, self.actor)
+
     @property
     def key(self) -> RunKey:
         return self.run.key

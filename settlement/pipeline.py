@@ -1,4 +1,5 @@
-"""One run from its business date to the bank's file: which steps are left, and what each of them told."""
+"""One run from its business date to the bank's file and on to its statement: which steps are left, and what
+each of them told."""
 
 import time
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ import msgspec
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from settlement.domain.bankdays import CalendarFacts
 from settlement.domain.bankdays import facts as bank_facts
-from settlement.domain.run import State, Step, StepError, remaining
+from settlement.domain.run import LATER, State, Step, StepError, remaining
 from settlement.errors import (
     ConfigurationError,
     ControlMismatchError,
@@ -33,7 +35,7 @@ from settlement.report import (
     RunReport,
 )
 from settlement.settings import Settings
-from settlement.steps import close_day, credit_cashback, emit_files, expire_lots, pay_merchants
+from settlement.steps import close_day, credit_cashback, emit_files, expire_lots, fund, later, pay_merchants
 from settlement.store.runs import (
     Run,
     RunKey,
@@ -44,6 +46,7 @@ from settlement.store.runs import (
     earliest_unfinished,
     end_step,
     find_run,
+    last_cycle,
     release_run_lock,
     steps_of,
     take_run_lock,
@@ -84,9 +87,13 @@ def run(
     *,
     dry_run: bool = False,
     until: Step | None = None,
+    again: bool = False,
+    actor: str = "system",
     observer: Observer | None = None,
 ) -> RunReport:
     """Settle a business date (default: the last one that is over), for one programme or for all.
+
+    `again` opens a later cycle of a date that is settled: it pays what has become payable since.
 
     What stops one programme is in its report and does not stop the others; `exit_code` is the gravest.
     Raises UsageError, ConfigurationError or RetryLaterError where nothing could be begun at all.
@@ -95,10 +102,8 @@ def run(
         clock = clock_of(connection, settings)
         with connection.begin():
             found = load_all(connection, programme)
-        reports = [
-            _programme(connection, facts, settings, clock, day, dry_run, until, observer or Silent())
-            for facts in found
-        ]
+        call = _Call(settings, clock, day, dry_run, until, again, actor, observer or Silent())
+        reports = [_programme(connection, facts, call) for facts in found]
     code = gravest([ExitCode(report.code) for report in reports])
     return RunReport(reports, code, dry_run)
 
@@ -138,79 +143,113 @@ def _first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
 
 
-def _programme(
-    connection: Connection,
-    facts: Facts,
-    settings: Settings,
-    clock: Clock,
-    day: date | None,
-    dry_run: bool,
-    until: Step | None,
-    observer: Observer,
-) -> ProgrammeReport:
+class _Call(msgspec.Struct, frozen=True):
+    """What was asked for, for every programme alike."""
+
+    settings: Settings
+    clock: Clock
+    day: date | None
+    dry_run: bool
+    until: Step | None
+    again: bool
+    actor: str
+    observer: Observer
+
+
+def _programme(connection: Connection, facts: Facts, call: _Call) -> ProgrammeReport:
     report = ProgrammeReport(facts.programme_id)
     try:
-        open_date = facts.open_date(clock.now())
-        report.business_date = wanted = day or open_date - timedelta(days=1)
+        open_date = facts.open_date(call.clock.now())
+        report.business_date = wanted = call.day or open_date - timedelta(days=1)
         if wanted >= open_date:
             when = "still open" if wanted == open_date else "in the future"
             last = open_date - timedelta(days=1)
             raise UsageError(f"business date {wanted} is {when}: settle {last} or an earlier one")
         with _translated():
-            if dry_run:
-                _preview(connection, facts, settings, clock, wanted, report, observer)
+            if call.dry_run:
+                _preview(connection, facts, call, wanted, report)
             else:
-                take_run_lock(connection, facts.programme_no)
-                try:
-                    _settle(connection, facts, settings, clock, wanted, until, report, observer)
-                finally:
-                    if not connection.invalidated:
-                        connection.rollback()
-                        release_run_lock(connection, facts.programme_no)
+                with run_lock(connection, facts.programme_no):
+                    _settle(connection, facts, call, wanted, report)
     except SettlementError as error:
         report.code, report.problem = int(error.code), str(error)
     return report
 
 
-def _settle(
-    connection: Connection,
-    facts: Facts,
-    settings: Settings,
-    clock: Clock,
-    day: date,
-    until: Step | None,
-    report: ProgrammeReport,
-    observer: Observer,
-) -> None:
+@contextmanager
+def run_lock(connection: Connection, programme_no: int) -> Iterator[None]:
+    """Hold the right to settle a programme; it ends with the block, or with the session that dies.
+
+    Raises RetryLaterError (through the database's own time-out) while somebody else holds it.
+    """
+    take_run_lock(connection, programme_no)
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.rollback()
+            release_run_lock(connection, programme_no)
+
+
+def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report: ProgrammeReport) -> None:
     key = RunKey(facts.programme_no, day)
-    emit_files.originator(settings, facts)
+    emit_files.originator(call.settings, facts)
     with connection.begin():
+        key = _cycle(connection, key, again=call.again)
+        report.cycle = key.cycle
         _admit(connection, key, report)
         if report.already_done:
             return
-        calendar = bank_facts(day, settings.calendar.extra_closed, settings.calendar.extra_open)
-        run = create_run(connection, key, clock.now(), calendar)
-    observer.reached("run:created")
-    frame = Frame(connection, facts, run, settings, clock, observer)
+        calendar = _calendar(call.settings, day)
+        run = create_run(connection, key, call.clock.now(), calendar)
+    call.observer.reached("run:created")
+    frame = Frame(connection, facts, run, call.settings, call.clock, call.observer, call.actor)
     with connection.begin():
         _recall(connection, key, report)
     try:
-        steps = remaining([Step(name) for name in report.steps_done], until)
+        steps = remaining([Step(name) for name in report.steps_done], call.until, key.cycle)
     except StepError as error:
         raise ControlMismatchError(f"the record of the run of {day} is damaged: {error}") from error
-    steps = [step for step in steps if step in _WORK]
-    report.already_done = not steps
-    for step in steps:
+    night = [step for step in steps if step not in LATER]
+    report.already_done = not night
+    for step in night:
         _do(frame, step, report)
     if report.emit is not None and report.already_done:
         emit_files.confirm(frame, report.emit)
+    if call.until is None or call.until in LATER:
+        report.later = later.advance(frame, call.until or Step.RECONCILE)
     with connection.begin():
         _exceptions(frame, report)
+
+
+def _calendar(settings: Settings, day: date) -> CalendarFacts:
+    return bank_facts(day, settings.calendar.extra_closed, settings.calendar.extra_open)
+
+
+def _cycle(connection: Connection, key: RunKey, *, again: bool) -> RunKey:
+    """The cycle that is meant: the first; or, for `again`, the next one once the last has made its files.
+
+    Raises UsageError where the night itself is not through.
+    """
+    last = last_cycle(connection, key)
+    if last is None:
+        if again:
+            raise UsageError(f"{key.business_date} is not settled yet: run it without --again first")
+        return key
+    of_last = RunKey(key.programme_no, key.business_date, last)
+    done = steps_of(connection, of_last).get(Step.EMIT_FILES)
+    if done is None or done.state is not State.DONE:
+        if again and last == 1:
+            raise UsageError(f"{key.business_date} is not settled yet: run it without --again first")
+        return of_last
+    return RunKey(key.programme_no, key.business_date, last + 1) if again else key
 
 
 def _do(frame: Frame, step: Step, report: ProgrammeReport) -> None:
     """One step, timed; a refusal is put on record before it goes on its way."""
     started = time.monotonic()
+    if step is Step.EMIT_FILES:
+        fund.order(frame)
     try:
         outcome = _WORK[step](frame)
     except ControlMismatchError as error:
@@ -250,7 +289,7 @@ def _admit(connection: Connection, key: RunKey, report: ProgrammeReport) -> None
 def _recall(connection: Connection, key: RunKey, report: ProgrammeReport) -> None:
     """What the steps that are done have told before."""
     for step, record in steps_of(connection, key).items():
-        if record.state is State.DONE:
+        if record.state is State.DONE and step not in LATER:
             setattr(report, _FIELD[step], msgspec.json.decode(record.outcome, type=_OUTCOME[step]))
             report.steps_done.append(step.value)
 
@@ -261,37 +300,32 @@ def _exceptions(frame: Frame, report: ProgrammeReport) -> None:
             f"{report.credit.exceptions} reversals of {frame.day} could not be carried out:"
             " find them by outcome EXCEPTION, settle them with their merchants"
         )
+    report.exceptions += fund.alarms(frame)
     if report.pay is not None and report.pay.held_merchants:
         report.exceptions += pay_merchants.held_merchants(frame, EXCEPTIONS_SHOWN_MAX)
     if report.exceptions:
         report.code = int(ExitCode.EXCEPTIONS)
 
 
-def _preview(
-    connection: Connection,
-    facts: Facts,
-    settings: Settings,
-    clock: Clock,
-    day: date,
-    report: ProgrammeReport,
-    observer: Observer,
-) -> None:
+def _preview(connection: Connection, facts: Facts, call: _Call, day: date, report: ProgrammeReport) -> None:
     """The whole run computed on one position of the books, in a transaction that cannot write."""
     key = RunKey(facts.programme_no, day)
     with connection.begin():
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        key = _cycle(connection, key, again=call.again)
+        report.cycle = key.cycle
         _admit(connection, key, report)
         if report.already_done:
             return
         run = find_run(connection, key)
         if run is None:
-            calendar = bank_facts(day, settings.calendar.extra_closed, settings.calendar.extra_open)
-            run = Run(key, clock.now().replace(microsecond=0), calendar)
-        frame = Frame(connection, facts, run, settings, clock, observer)
-        emit_files.originator(settings, facts)
+            run = Run(key, call.clock.now().replace(microsecond=0), _calendar(call.settings, day))
+        frame = Frame(connection, facts, run, call.settings, call.clock, call.observer, call.actor)
+        emit_files.originator(call.settings, facts)
         _recall(connection, key, report)
-        report.day = report.day or close_day.preview(frame)
-        report.expire = report.expire or expire_lots.preview(frame)
-        report.credit = report.credit or credit_cashback.preview(frame)
+        if key.cycle == 1:
+            report.day = report.day or close_day.preview(frame)
+            report.expire = report.expire or expire_lots.preview(frame)
+            report.credit = report.credit or credit_cashback.preview(frame)
         outcome, report.preview = pay_merchants.preview(frame)
         report.pay = report.pay or outcome

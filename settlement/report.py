@@ -1,6 +1,7 @@
 """What a run tells: values that turn into JSON as they are, and into a page to read. Amounts in won."""
 
 from datetime import date
+from typing import Any
 
 import msgspec
 
@@ -149,6 +150,16 @@ class ReconcileOutcome(msgspec.Struct, frozen=True):
     waits: str = ""
 
 
+class LaterRun(msgspec.Struct):
+    """One run on its way through the later steps: state, outcome and what it waits for, by step."""
+
+    business_date: date
+    cycle: int
+    states: dict[str, str] = {}
+    waits: dict[str, str] = {}
+    outcomes: dict[str, Any] = {}
+
+
 class ProgrammeReport(msgspec.Struct):
     """One programme's run. `problem` is the line that says why it stopped; `exceptions` do not stop it."""
 
@@ -165,10 +176,7 @@ class ProgrammeReport(msgspec.Struct):
     credit: CreditOutcome | None = None
     pay: PayOutcome | None = None
     emit: EmitOutcome | None = None
-    approve: ApproveOutcome | None = None
-    deliver: DeliverOutcome | None = None
-    acknowledge: AckOutcome | None = None
-    reconcile: ReconcileOutcome | None = None
+    later: list[LaterRun] = []
     preview: list[MerchantLine] = []
     step_ms: dict[str, int] = {}
 
@@ -214,6 +222,9 @@ def _programme(report: ProgrammeReport, *, dry_run: bool) -> str:
             f"  file       {file.name}  {file.payouts:,} payouts, {file.won:,} won on {file.pay_on}"
             f"  sha256 {file.sha256[:16]}…"
         )
+    for run in report.later:
+        name = f"{run.business_date}" + (f" cycle {run.cycle}" if run.cycle > 1 else "")
+        lines += [f"  waiting    {name} {step}: {why}" for step, why in run.waits.items()]
     lines += [f"  exception  {line}" for line in report.exceptions]
     if report.problem:
         lines.append(f"  problem    {report.problem}")

@@ -50,6 +50,9 @@ def run(
         bool, typer.Option("--dry-run", help="Show who gets how much when; write nothing at all.")
     ] = False,
     as_json: JsonOption = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Open a later cycle of a settled date: pay what is due since.")
+    ] = False,
     until: Annotated[
         str | None, typer.Option(metavar="STEP", help=f"Stop after this step: {', '.join(Step)}.")
     ] = None,
@@ -72,6 +75,7 @@ def run(
                     programme,
                     dry_run=dry_run,
                     until=_step(until),
+                    again=again,
                     observer=watching,
                 )
         finally:

@@ -3,7 +3,19 @@
 from datetime import date, datetime
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from settlement.domain.bankdays import CalendarFacts
@@ -72,6 +84,16 @@ def find_run(connection: Connection, key: RunKey) -> Run | None:
         select(settlement_run.c.created_at, settlement_run.c.calendar).where(_run_is(settlement_run, key))
     ).first()
     return Run(key, row.created_at, msgspec.json.decode(row.calendar, type=CalendarFacts)) if row else None
+
+
+def last_cycle(connection: Connection, key: RunKey) -> int | None:
+    """The last cycle of a business date that was begun."""
+    table = settlement_run.c
+    return connection.execute(
+        select(func.max(table.cycle)).where(
+            table.programme_no == key.programme_no, table.business_date == key.business_date
+        )
+    ).scalar()
 
 
 def create_run(connection: Connection, key: RunKey, now: datetime, facts: CalendarFacts) -> Run:
@@ -181,23 +203,31 @@ def earliest_unclosed(connection: Connection, programme_no: int, before: date) -
 
 
 def earliest_unfinished(connection: Connection, programme_no: int, before: date) -> date | None:
-    """The first closed business date before `before` whose payouts have not been booked."""
-    table = settlement_step
-    paid = (
-        select(table.c.step)
-        .where(
-            table.c.programme_no == business_day.c.programme_no,
-            table.c.business_date == business_day.c.business_date,
-            table.c.step == Step.PAY_MERCHANTS.value,
-            table.c.state == State.DONE.value,
+    """The first closed business date before `before` whose payouts have not been booked, in each cycle."""
+
+    def paid(of: Table, cycle: ColumnElement[int]) -> ColumnElement[bool]:
+        step = settlement_step.c
+        return (
+            select(step.step)
+            .where(
+                step.programme_no == of.c.programme_no,
+                step.business_date == of.c.business_date,
+                step.cycle == cycle,
+                step.step == Step.PAY_MERCHANTS.value,
+                step.state == State.DONE.value,
+            )
+            .exists()
         )
-        .exists()
-    )
-    return connection.execute(
-        select(func.min(business_day.c.business_date)).where(
-            business_day.c.programme_no == programme_no, business_day.c.business_date < before, ~paid
-        )
-    ).scalar()
+
+    found = [
+        connection.execute(
+            select(func.min(of.c.business_date)).where(
+                of.c.programme_no == programme_no, of.c.business_date < before, ~paid(of, cycle)
+            )
+        ).scalar()
+        for of, cycle in ((business_day, literal(CYCLE)), (settlement_run, settlement_run.c.cycle))
+    ]
+    return min((day for day in found if day is not None), default=None)
 
 
 def previous_run_date(connection: Connection, key: RunKey) -> date | None:
