@@ -122,10 +122,11 @@ class ApproveOutcome(msgspec.Struct, frozen=True):
 
 
 class DeliverOutcome(msgspec.Struct, frozen=True):
-    """Which files are at the bank."""
+    """Which files are at the bank. `exceptions`: a line for each that a person must look at."""
 
     files: tuple[FileState, ...] = ()
     waits: str = ""
+    exceptions: tuple[str, ...] = ()
 
 
 class AckOutcome(msgspec.Struct, frozen=True):

@@ -111,7 +111,12 @@ class Files(_Part):
 
 
 class Delivery(_Part):
-    """How files reach the bank. `folder`: they are put there. SFTP: known hosts and a key, no passwords."""
+    """How files reach the bank. SFTP: known hosts and a key, no passwords.
+
+    The three remote folders lie below `folder` (which must be there: a share that is not mounted is no place
+    to leave files), or below the folder that the SFTP server gives its user. Nobody but the bank and this
+    program writes into them.
+    """
 
     channel: Literal["none", "folder", "sftp"] = "none"
     folder: Path = Path()
@@ -122,6 +127,7 @@ class Delivery(_Part):
     known_hosts: str = ""
     remote_outbox: str = "in"  # where the bank takes files from
     remote_inbox: str = "out"  # where the bank leaves its answers
+    remote_taken: str = ""  # where the bank moves what it has taken, where it does: then it can be asked
     timeout_s: int = Field(default=60, ge=1, le=3_600)
 
     @model_validator(mode="after")

@@ -112,7 +112,7 @@ file_delivery = Table(
     label("by"),
     instant("started_at"),
     instant("ended_at", nullable=True),
-    label("outcome"),  # started | delivered | absent | refused | unknown
+    label("outcome"),  # settlement.delivery.tries.Outcome
     label("told", ""),
     PrimaryKeyConstraint("programme_no", "file_no", "try_no"),
 )
