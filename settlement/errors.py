@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
     EXCEPTIONS = 3
     MISMATCH = 4
     RETRY = 75
+    NOT_ALLOWED = 77
     CONFIGURATION = 78
 
 
@@ -18,6 +19,7 @@ _GRAVITY = (
     ExitCode.DONE,
     ExitCode.EXCEPTIONS,
     ExitCode.USAGE,
+    ExitCode.NOT_ALLOWED,
     ExitCode.RETRY,
     ExitCode.MISMATCH,
     ExitCode.CONFIGURATION,
@@ -39,6 +41,12 @@ class UsageError(SettlementError):
     """Asked for something that cannot be settled: an open date, an unknown programme."""
 
     code = ExitCode.USAGE
+
+
+class NotAllowedError(SettlementError):
+    """Whoever asks may not: an unknown or barred operator, a wrong password, a missing role."""
+
+    code = ExitCode.NOT_ALLOWED
 
 
 class ControlMismatchError(SettlementError):

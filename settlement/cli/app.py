@@ -12,6 +12,7 @@ Exit codes:
 3 done, with exceptions that a person must look at ·
 4 a control did not agree: no file was emitted ·
 75 locked or unavailable: run the same command again ·
+77 not allowed: another operator, or another role ·
 78 bad configuration.
 """
 

@@ -1,5 +1,7 @@
 """What every command shares: settings, engine, progress, and how an error becomes an exit code."""
 
+import getpass
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,17 +13,26 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from settlement.errors import ExitCode, SettlementError, UsageError
+from settlement.domain.roles import Role
+from settlement.errors import ConfigurationError, ExitCode, NotAllowedError, SettlementError, UsageError
 from settlement.frame import Observer, Silent
+from settlement.people.identity import Actor, who
+from settlement.pipeline import clock_of
 from settlement.settings import Settings
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, open_engine
 
 DEFAULT_CONFIG = Path("config/settlement.toml")
 ConfigOption = Annotated[Path, typer.Option("--config", help="The settings file (TOML).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+OperatorOption = Annotated[
+    str | None,
+    typer.Option("--operator", metavar="NAME", help='Who you are, where people.identity is "password".'),
+]
+PASSWORD_FILE = "DURE_OPERATOR_PASSWORD_FILE"  # noqa: S105 (the name of a variable that names a file)
+PASSWORD_BYTES_MAX = 4_096
 
 
 class _Bars:
@@ -92,3 +103,39 @@ def read_date(text: str | None, option: str = "--date") -> date | None:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a calendar date has no zone)
     except ValueError:
         raise UsageError(f"{option} {text!r} is no date: write it as 2026-11-20") from None
+
+
+def acting(settings: Settings, connection: Connection, as_operator: str | None, *roles: Role) -> Actor:
+    """Who acts, with at least one of the roles (none given: any operator). Raises NotAllowedError.
+
+    Works in transactions of its own: none may be open. Where people.identity is "password", it is read from
+    the file that DURE_OPERATOR_PASSWORD_FILE names, or asked for on a terminal without being shown.
+    """
+    password = None
+    if settings.people.identity == "password" and as_operator:
+        password = _password(as_operator)
+    actor = who(settings, connection, as_operator, password, now=clock_of(connection, settings).now())
+    if roles:
+        actor.demand(*roles)
+    return actor
+
+
+def _password(name: str) -> str:
+    file = os.environ.get(PASSWORD_FILE)
+    if file:
+        return read_password(Path(file))
+    if not sys.stdin.isatty():
+        raise NotAllowedError(f"nobody is here to type a password: name its file in {PASSWORD_FILE}")
+    return getpass.getpass(f"Password of {name}: ")
+
+
+def read_password(file: Path) -> str:
+    """The first line of a file, without its end. Raises ConfigurationError."""
+    try:
+        with file.open("rb") as source:
+            raw = source.read(PASSWORD_BYTES_MAX)
+        return raw.decode().split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{file}: the password cannot be read from it ({type(error).__name__}): one line of UTF-8 text"
+        ) from None

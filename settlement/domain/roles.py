@@ -1,7 +1,9 @@
 """Roles: which acts an operator may do. Whoever makes a thing never approves it, whatever the roles."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import StrEnum
+
+from settlement.errors import NotAllowedError
 
 
 class Role(StrEnum):
@@ -15,8 +17,8 @@ class Role(StrEnum):
     ADMIN = "admin"  # keeps the list of operators
 
 
-class NotAllowedError(ValueError):
-    """An act without its role."""
+ALONE = frozenset(Role) - {Role.APPROVER}
+"""What the machine's login may do before there is any operator: everything but approve."""
 
 
 def demand(name: str, roles: Collection[Role], *wanted: Role) -> None:
@@ -24,3 +26,19 @@ def demand(name: str, roles: Collection[Role], *wanted: Role) -> None:
     if not set(roles) & set(wanted):
         needed = " or ".join(role.value for role in wanted)
         raise NotAllowedError(f"{name} lacks the role {needed}: an admin gives it with `operator set`")
+
+
+def to_text(roles: Iterable[Role]) -> str:
+    """Roles as they are stored: in the order of the list above, comma between."""
+    chosen = set(roles)
+    return ",".join(role.value for role in Role if role in chosen)
+
+
+def from_text(text: str) -> frozenset[Role]:
+    """Roles from their stored form. Raises ValueError."""
+    return frozenset(Role(name) for name in text.split(",") if name)
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names mean one person: capitals make no second one."""
+    return one.lower() == other.lower()

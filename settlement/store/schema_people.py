@@ -1,6 +1,6 @@
 """The tables of who may do what, and of who did it."""
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, func
 
 from settlement.store.schema import instant, label, metadata
 
@@ -15,6 +15,7 @@ operator = Table(
     instant("changed_at"),
     PrimaryKeyConstraint("name"),
 )
+Index("operator_person", func.lower(operator.c.name), unique=True)
 
 settlement_audit = Table(
     "settlement_audit",  # gapless, each line chained to the one before
@@ -28,4 +29,5 @@ settlement_audit = Table(
     label("previous_sha256"),
     label("sha256"),
     PrimaryKeyConstraint("audit_no"),
+    Index("settlement_audit_subject", "subject", "audit_no"),
 )

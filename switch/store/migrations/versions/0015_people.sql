@@ -10,6 +10,9 @@ CREATE TABLE operator (
     PRIMARY KEY (name)
 );
 
+-- Capitals make no second person.
+CREATE UNIQUE INDEX operator_person ON operator (lower(name));
+
 CREATE TABLE settlement_audit (
     audit_no BIGINT NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -21,6 +24,8 @@ CREATE TABLE settlement_audit (
     sha256 TEXT NOT NULL,
     PRIMARY KEY (audit_no)
 );
+
+CREATE INDEX settlement_audit_subject ON settlement_audit (subject, audit_no);
 
 GRANT SELECT, INSERT, UPDATE ON operator TO dure_app;
 GRANT SELECT, INSERT ON settlement_audit TO dure_app;
