@@ -2,7 +2,8 @@
 
 import typer
 
-from settlement.cli import run as _run  # noqa: F401 - it adds its commands
+from settlement.cli import fund as _fund  # noqa: F401 - each adds its commands
+from settlement.cli import run as _run  # noqa: F401
 from settlement.cli.app import app
 
 __all__ = ["app", "main"]

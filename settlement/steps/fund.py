@@ -226,8 +226,9 @@ def _plans(frame: Frame) -> list[_Plan]:
 
 
 def _write(frame: Frame, plans: list[_Plan]) -> None:
-    connection, key = frame.connection, frame.key
-    night = [(THE_DECISION, 0, 0, True), *((p.funder_no, p.prepaid, p.net, p.covered) for p in plans)]
+    connection, key, paying = frame.connection, frame.key, _prepaying(frame)
+    decided = [(p.funder_no, p.prepaid, p.net, p.covered) for p in plans if p.funder_no in paying]
+    night = [(THE_DECISION, 0, 0, True), *decided]
     connection.execute(
         insert(funding_night),
         [
@@ -263,7 +264,6 @@ def _write(frame: Frame, plans: list[_Plan]) -> None:
                 )
                 .values(credited_by=frame.day)
             )
-    paying = _prepaying(frame)
     entries = [_use(plan) for plan in plans if plan.used and plan.funder_no in paying]
     if entries:
         booked_on = frame.open_date()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, select, text
 
 from switch.ledger.chart import Account
 from switch.ledger.proof import Counted, Proof, balances_of, judge, totals
-from switch.service import proofs_acts, proofs_donations, proofs_review, proofs_watch
+from switch.service import proofs_acts, proofs_bank, proofs_donations, proofs_review, proofs_watch
 from switch.store import schema as t
 from switch.store.dayhash import GENESIS, chain, day_digest
 
@@ -241,8 +241,8 @@ def prove(connection: Connection) -> Proof:
     debited, credited = _sums(connection, _DEBITS), _sums(connection, _CREDITS)
     lots = dict(_rows(connection, "SELECT kind, sum(balance)::bigint FROM lot GROUP BY kind"))
     checks = totals(debited, credited, lots)
-    parts = (proofs_acts.CHECKS, proofs_donations.CHECKS, proofs_review.CHECKS, proofs_watch.CHECKS)
-    for name, about, query in chain_of(_CHECKS, *parts):
+    parts = (proofs_acts, proofs_donations, proofs_review, proofs_watch, proofs_bank)
+    for name, about, query in chain_of(_CHECKS, *(part.CHECKS for part in parts)):
         rows, broken, examples = connection.execute(text(query)).one()
         checks.append(Counted(name, about, rows, broken, tuple(examples or ())))
     checks.append(_chain(connection))
