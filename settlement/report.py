@@ -1,5 +1,6 @@
 """What a run tells: values that turn into JSON as they are, and into a page to read. Amounts in won."""
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -25,13 +26,15 @@ class PayDate(msgspec.Struct, frozen=True):
 
 
 class FileReport(msgspec.Struct, frozen=True):
-    """A file for the bank: its name in the outbox and what it orders."""
+    """A file for the bank: its name in the outbox and what it orders, from which account on which day."""
 
     name: str
     sha256: str
     pay_on: date
     payouts: int
     won: int
+    file_no: int = 0  # 0: emitted by a release before files had numbers
+    debtor: str = "safeguarded"
 
 
 class MerchantLine(msgspec.Struct, frozen=True):
@@ -46,6 +49,14 @@ class MerchantLine(msgspec.Struct, frozen=True):
     paid: int
     carried_out: int
     pay_on: date
+    vat: int = 0
+    rebate: int = 0
+    rebate_vat: int = 0
+    subsidy: int = 0
+    reserved: int = 0
+    released: int = 0
+    rounding: int = 0
+    held: str = ""  # why what it is due is carried, not paid
 
 
 class DayOutcome(msgspec.Struct, frozen=True):
@@ -85,7 +96,10 @@ class CreditOutcome(msgspec.Struct, frozen=True):
 
 
 class PayOutcome(msgspec.Struct, frozen=True):
-    """What pay_merchants booked. `carried` is the sum of negative balances, `held` of positive ones."""
+    """What pay_merchants booked. `carried` is the sum of negative balances, `held` of positive ones.
+
+    `rebates` are with their tax. `again` payouts had failed and were ordered once more, beside `payouts`.
+    """
 
     merchants: int = 0
     sold: int = 0
@@ -98,6 +112,14 @@ class PayOutcome(msgspec.Struct, frozen=True):
     carried: int = 0
     held_merchants: int = 0
     held: int = 0
+    vat: int = 0
+    rebates: int = 0
+    subsidies: int = 0
+    reserved: int = 0
+    released: int = 0
+    rounding: int = 0
+    again: int = 0
+    again_won: int = 0
 
 
 class EmitOutcome(msgspec.Struct, frozen=True):
@@ -256,17 +278,56 @@ def _pay(pay: PayOutcome) -> list[str]:
         f"  payouts    {pay.payouts:,} of {pay.paid:,} won",
         f"  carried    {pay.carried:,} won of {pay.carried_merchants:,} merchants",
     ]
+    more = (
+        ("tax on fees", pay.vat),
+        ("fees given back", pay.rebates),
+        ("subsidies", pay.subsidies),
+        ("kept back", pay.reserved),
+        ("released", pay.released),
+        ("rounded off", pay.rounding),
+    )
+    told = [f"{name} {won:,}" for name, won in more if won]
+    if told:
+        lines.insert(1, f"  besides    {', '.join(told)}")
     if pay.held_merchants:
-        lines.append(f"  held       {pay.held:,} won of {pay.held_merchants:,} merchants without an account")
+        lines.append(f"  held       {pay.held:,} won of {pay.held_merchants:,} merchants")
     lines += [f"             {on.pay_on}: {on.payouts:,} payouts, {on.won:,} won" for on in pay.by_date]
+    if pay.again:
+        lines.append(f"  again      {pay.again:,} payouts of {pay.again_won:,} won that had failed")
     return lines
 
 
+# The columns of a preview: heading, and the amount with its sign for the merchant.
+_COLUMNS: tuple[tuple[str, Callable[[MerchantLine], int]], ...] = (
+    ("sales", lambda one: one.sales),
+    ("refunds", lambda one: -one.refunds),
+    ("fee", lambda one: -one.fee),
+    ("tax", lambda one: -one.vat),
+    ("rebate", lambda one: one.rebate + one.rebate_vat),
+    ("subsidy", lambda one: one.subsidy),
+    ("released", lambda one: one.released),
+    ("carried", lambda one: one.carried_in),
+    ("kept", lambda one: -one.reserved),
+    ("round", lambda one: -one.rounding),
+    ("pays", lambda one: one.paid),
+)
+_ALWAYS = ("sales", "fee", "pays")
+
+
 def _preview(lines: list[MerchantLine]) -> list[str]:
-    head = f"  {'merchant':<15} {'sales':>13} {'refunds':>11} {'fee':>9} {'carried':>11} {'pays':>13}  on"
-    body = [
-        f"  {line.merchant:<15} {line.sales:>13,} {line.refunds:>11,} {line.fee:>9,} {line.carried_in:>11,}"
-        f" {line.paid:>13,}  {line.pay_on if line.paid else f'carries {line.carried_out:,}'}"
-        for line in lines
+    """The merchants as a table whose rows add up; a column that is 0 for all of them is left out."""
+    shown = [
+        (name, max([len(name), *(len(f"{won(one):,}") for one in lines)]), won)
+        for name, won in _COLUMNS
+        if name in _ALWAYS or any(won(one) for one in lines)
     ]
-    return [head, *body]
+    first = max([len("merchant"), *(len(one.merchant) for one in lines)])
+    head = " ".join(f"{name:>{width}}" for name, width, _ in shown)
+    table = [f"  {'merchant':<{first}} {head}  on"]
+    for one in lines:
+        amounts = " ".join(f"{won(one):>{width},}" for _, width, won in shown)
+        table.append(f"  {one.merchant:<{first}} {amounts}  {one.pay_on if one.paid else ''}".rstrip())
+        if not one.paid and one.carried_out:
+            why = f", {one.held}" if one.held else ""
+            table.append(f"  {'':<{first}} carries {one.carried_out:,}{why}")
+    return table

@@ -2,11 +2,15 @@
 
 from datetime import date, datetime
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from settlement.domain.bankdays import facts
-from settlement.domain.netting import net, pay_on
+from settlement.domain.netting import Held, Net, Terms, carried_since, net, pay_on, terms
 from settlement.domain.run import State, Step, StepError, move, remaining
+from settlement.domain.statement_line import lines, outcome
 from switch.domain.calendar import SEOUL
 from switch.domain.programme import FeeClass, Policy
 
@@ -21,36 +25,140 @@ POLICY = Policy(
 )
 
 
+SMALL, LARGE = terms(POLICY, 300_000_000), terms(POLICY, 300_000_001)  # 0.15 %, 0.90 %
+
+
+def adds_up(one: Net) -> bool:
+    """The sum that the database checks as well."""
+    due = one.sales - one.refunds - one.fee - one.vat + one.rebate + one.rebate_vat + one.subsidy
+    return due - one.reserved + one.released - one.rounding + one.carried_in == one.paid + one.carried_out
+
+
 def test_the_fee_is_the_floor_on_the_days_net() -> None:
-    day = net(POLICY, sales=50_750, refunds=0, carried_in=0, annual_sales=300_000_000)
+    day = net(SMALL, sales=4_500 + 12_900 + 33_350, refunds=0)
     assert (day.fee, day.paid, day.carried_out) == (76, 50_674, 0)
 
 
 def test_gifts_bear_no_fee() -> None:
-    day = net(POLICY, sales=50_750, refunds=750, carried_in=0, annual_sales=300_000_000, donation=True)
+    gifts = terms(POLICY, 300_000_000, donation=True)
+    day = net(gifts, sales=50_750, refunds=750)
     assert (day.fee_rate_ppm, day.fee, day.paid) == (0, 0, 50_000)
 
 
 def test_a_negative_net_gives_the_fee_back_and_is_carried() -> None:
-    first = net(POLICY, sales=30_000, refunds=200_000, carried_in=0, annual_sales=300_000_001)
+    first = net(LARGE, sales=30_000, refunds=200_000)
     assert (first.fee, first.paid, first.carried_out) == (-1_530, 0, -168_470)
-    second = net(POLICY, sales=500_000, refunds=0, carried_in=first.carried_out, annual_sales=300_000_001)
+    second = net(LARGE, sales=500_000, refunds=0, carried_in=first.carried_out)
     assert (second.paid, second.carried_out) == (327_030, 0)
 
 
 def test_what_comes_to_nothing_is_neither_paid_nor_carried() -> None:
-    day = net(POLICY, sales=0, refunds=0, carried_in=0, annual_sales=None)
-    assert (day.paid, day.carried_out, day.fee_rate_ppm) == (0, 0, 15_000)
+    day = net(terms(POLICY, None), sales=0, refunds=0)
+    assert (day.paid, day.carried_out, day.fee_rate_ppm, day.held) == (0, 0, 15_000, "")
 
 
-def test_money_that_cannot_be_paid_is_held() -> None:
-    day = net(POLICY, sales=10_000, refunds=0, carried_in=-1_000, annual_sales=1, payable=False)
-    assert (day.paid, day.carried_out) == (0, 8_985)
+@pytest.mark.parametrize("held", [Held.ACCOUNT, Held.HOLD])
+def test_money_that_cannot_be_paid_is_held_whole(held: Held) -> None:
+    by = Terms(1_500, unit=100, held=held, reserve_ppm=100_000, reserve_max=1_000_000)
+    day = net(by, sales=10_000, refunds=0, carried_in=-1_000)
+    assert (day.paid, day.carried_out, day.reserved, day.rounding, day.held) == (0, 8_985, 0, 0, held.value)
 
 
-def test_negative_sums_are_refused() -> None:
+@pytest.mark.parametrize("name", ["sales", "refunds", "subsidy", "reserve_in"])
+def test_negative_sums_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="0 or more"):
-        net(POLICY, sales=-1, refunds=0, carried_in=0, annual_sales=1)
+        net(SMALL, **{"sales": 0, "refunds": 0, name: -1})
+
+
+def test_tax_is_the_floor_on_the_fee_and_is_given_back_with_it() -> None:
+    by = terms(msgspec.structs.replace(POLICY, fee_vat_ppm=100_000), 1)
+    assert net(by, sales=50_750, refunds=0).vat == 7  # 10 % of 76
+    back = net(by, sales=0, refunds=50_750)
+    assert (back.fee, back.vat, back.carried_out) == (-76, -7, -50_750 + 76 + 7)
+
+
+def test_a_reserve_is_kept_back_up_to_its_most_and_comes_back_once_it_is_released() -> None:
+    by = Terms(0, reserve_ppm=100_000, reserve_max=1_500)
+    first = net(by, sales=10_009, refunds=0)
+    assert (first.reserved, first.reserve, first.paid) == (1_000, 1_000, 9_009)
+    second = net(by, sales=10_000, refunds=0, reserve_in=first.reserve)
+    assert (second.reserved, second.reserve, second.paid) == (500, 1_500, 9_500)
+    lowered = net(Terms(0, reserve_ppm=100_000, reserve_max=600), sales=0, refunds=0, reserve_in=1_500)
+    assert (lowered.released, lowered.reserve, lowered.paid) == (900, 600, 900)
+    released = net(Terms(0), sales=0, refunds=0, reserve_in=1_500)
+    assert (released.released, released.reserve, released.paid) == (1_500, 0, 1_500)
+
+
+def test_a_reserve_takes_no_more_than_is_due() -> None:
+    by = Terms(0, reserve_ppm=1_000_000, reserve_max=1_000_000)
+    day = net(by, sales=10_000, refunds=0, carried_in=-4_000)
+    assert (day.reserved, day.paid, day.carried_out) == (6_000, 0, 0)
+
+
+def test_a_payout_is_rounded_to_its_unit_and_less_than_one_is_carried_whole() -> None:
+    by = Terms(0, unit=100)
+    day = net(by, sales=12_345, refunds=0)
+    assert (day.rounding, day.paid, day.carried_out) == (45, 12_300, 0)
+    little = net(by, sales=99, refunds=0)
+    assert (little.rounding, little.paid, little.carried_out, little.held) == (0, 0, 99, Held.SMALL)
+
+
+@settings(print_blob=True)
+@given(
+    st.builds(
+        Terms,
+        *(st.integers(0, 1_000_000), st.integers(0, 1_000_000), st.sampled_from([1, 10, 1_000])),
+        held=st.sampled_from([Held.NOT, Held.HOLD, Held.ACCOUNT]),
+        reserve_ppm=st.integers(0, 1_000_000),
+        reserve_max=st.integers(0, 100_000),
+    ),
+    st.tuples(*[st.integers(0, 1_000_000)] * 3),
+    st.tuples(*[st.integers(-1_000_000, 1_000_000)] * 3),
+    st.integers(0, 100_000),
+)
+def test_every_net_adds_up(
+    by: Terms, sums: tuple[int, int, int], signed: tuple[int, int, int], kept: int
+) -> None:
+    sales, refunds, subsidy = sums
+    rebate, rebate_vat, carried = signed
+    one = net(
+        by,
+        sales=sales,
+        refunds=refunds,
+        rebate=rebate,
+        rebate_vat=rebate_vat,
+        subsidy=subsidy,
+        carried_in=carried,
+        reserve_in=kept,
+    )
+    assert adds_up(one)
+    assert one.paid == 0 or (one.paid > 0 and not one.carried_out and one.paid % by.unit == 0)
+    assert 0 <= one.rounding < by.unit
+    assert one.reserve == kept + one.reserved - one.released >= 0
+    assert one.reserve <= (by.reserve_max if by.reserve_ppm else 0)
+    assert not (by.held and (one.paid or one.reserved or one.rounding))
+    told = lines(one, by.vat_ppm)
+    assert sum(line.won for line in told) == sum(line.won for line in outcome(one))
+
+
+def test_a_statement_says_what_each_amount_was_made_from() -> None:
+    by = Terms(9_000, 100_000, 10, reserve_ppm=100_000, reserve_max=20_000)
+    told = [(line.name, line.won, line.about) for line in lines(net(by, sales=50_755, refunds=750), 100_000)]
+    assert told == [
+        ("sales", 50_755, ""),
+        ("refunds", -750, ""),
+        ("fee", -450, "0.9 % of 50,005"),
+        ("vat", -45, "10 % of the fee"),
+        ("reserved", -5_000, "kept back, 5,000 in all"),
+    ]
+
+
+def test_what_is_carried_is_as_old_as_its_first_day_and_a_debt_that_turns_begins_anew() -> None:
+    first, second = date(2026, 11, 20), date(2026, 11, 21)
+    assert carried_since(0, None, -5, first) == first
+    assert carried_since(-5, first, -7, second) == first
+    assert carried_since(-5, first, 7, second) == second
+    assert carried_since(-5, first, 0, second) is None
 
 
 @pytest.mark.parametrize(
