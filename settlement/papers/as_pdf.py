@@ -1,0 +1,89 @@
+"""A paper as PDF, set by typst from a template and a type (with Hangul) of our own: always the same bytes."""
+
+import importlib.util
+from datetime import UTC, datetime, time
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import typst
+
+from settlement.errors import ConfigurationError, UsageError
+from settlement.papers.paper import NUMBERS, Paper, Table, lean, shown
+
+ROWS_MAX = 5_000
+TYPE_PACKAGE = "cvttf_NotoSansCJK_Regular"
+_TEMPLATE = "paper.typ"
+
+
+def pdf(paper: Paper) -> bytes:
+    """The paper as a PDF file. Raises UsageError where a table is too long to be read on paper."""
+    return _compiled(paper, "pdf")[0]
+
+
+def pages_as_png(paper: Paper, ppi: int = 100) -> list[bytes]:
+    """Its pages as pictures, to look at."""
+    return _compiled(paper, "png", ppi)
+
+
+def _compiled(paper: Paper, form: str, ppi: int | None = None) -> list[bytes]:
+    compiler = _compiler()
+    content = msgspec.json.encode(_content(paper)).decode()
+    made = compiler.compile(
+        files(__package__).joinpath(_TEMPLATE).read_bytes(),
+        format="png" if form == "png" else "pdf",
+        ppi=ppi,
+        sys_inputs={"paper": content},
+        timestamp=datetime.combine(paper.dated, time(), UTC),
+    )
+    pages = [made] if isinstance(made, bytes) else made or []
+    return [bytes(page) for page in pages]
+
+
+@lru_cache(maxsize=1)
+def _compiler() -> typst.Compiler:
+    """One compiler for all papers: it reads the type (16 MB) once."""
+    found = importlib.util.find_spec(TYPE_PACKAGE)  # a package that holds a type and nothing that we run
+    if found is None or found.origin is None:
+        raise ConfigurationError(
+            "the type of the papers (cvttf-notosanscjk-regular) is not installed: install the package's"
+            " dependencies again, or choose --form csv or xlsx"
+        )
+    folder = Path(found.origin).parent
+    type_ = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(folder)])
+    return typst.Compiler(font_paths=type_, ignore_system_fonts=True)
+
+
+def _content(paper: Paper) -> dict[str, object]:
+    return {
+        "title": paper.title,
+        "subtitle": paper.subtitle,
+        "lang": paper.lang,
+        "page_of": paper.page_of.split("{}"),
+        "facts": [[fact.label, shown(fact.value, fact.kind)] for fact in paper.facts],
+        "tables": [_table(lean(table)) for table in paper.tables],
+        "notes": list(paper.notes),
+    }
+
+
+def _table(table: Table) -> dict[str, object]:
+    rows = list(table.rows)
+    if len(rows) > ROWS_MAX:
+        raise UsageError(
+            f"{table.title}: {len(rows):,} rows are too many for a PDF (at most {ROWS_MAX:,}):"
+            " choose --form xlsx or csv, or fewer days"
+        )
+    kinds = [column.kind for column in table.columns]
+    return {
+        "title": table.title,
+        "columns": [
+            {"label": column.label, "right": column.kind in NUMBERS, "wide": column.wide}
+            for column in table.columns
+        ],
+        "rows": [[shown(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows],
+        "totals": None
+        if table.totals is None
+        else [shown(value, kind) for value, kind in zip(table.totals, kinds, strict=True)],
+        "notes": list(table.notes),
+    }
