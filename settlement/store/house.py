@@ -1,6 +1,6 @@
 """Postings of the house: entries that belong to no wallet. Each posting has a name that is used once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from sqlalchemy import Connection, insert
@@ -17,6 +17,13 @@ def book(
     The caller holds the date (settlement.store.runs.open_for_booking). The same name on the same date fails
     in the database; that it is booked once at all is for the caller's state to see to.
     """
+    book_each(connection, programme_no, booked_on, {posting: entries})
+
+
+def book_each(
+    connection: Connection, programme_no: int, booked_on: date, postings: Mapping[str, Sequence[Entry]]
+) -> None:
+    """Write many postings, by their names, as `book` writes one."""
     rows = [
         {
             "programme_no": programme_no,
@@ -29,6 +36,7 @@ def book(
             "merchant_no": one.merchant_no,
             "funder_no": one.funder_no,
         }
+        for posting, entries in postings.items()
         for line, one in enumerate(entries, 1)
     ]
     if rows:
