@@ -122,6 +122,6 @@ payout = Table(
     Index(
         "payout_pending",
         *("programme_no", "state"),
-        postgresql_where=text("state IN ('ordered', 'rejected', 'returned')"),
+        postgresql_where=text("state <> 'booked'"),
     ),
 )

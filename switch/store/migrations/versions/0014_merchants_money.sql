@@ -18,7 +18,7 @@ ALTER TABLE merchant_net
         sales - refunds - fee - vat + rebate + rebate_vat + subsidy - reserved + released - rounding + carried_in
         = paid + carried_out),
     ADD CONSTRAINT merchant_net_kept CHECK (reserved >= 0 AND released >= 0 AND reserve >= 0 AND rounding >= 0);
-CREATE INDEX payout_pending ON payout (programme_no, state) WHERE state IN ('ordered', 'rejected', 'returned');
+CREATE INDEX payout_pending ON payout (programme_no, state) WHERE state <> 'booked';
 UPDATE merchant_net SET carried_since = business_date WHERE carried_out <> 0;
 
 CREATE TABLE merchant_hold (
