@@ -1,62 +1,78 @@
-"""Step 5: the bank's files, from the frozen payouts: written, read back, re-totalled, then named.
+"""Step 5: the bank's files: frozen as rows first, then written from those rows alone, read back, named.
 
-A file appears whole or not at all: temporary name, fsync, check, rename, fsync of the folder, then .sha256,
-and .done last of all. Whoever fetches files waits for .done.
+Everything of the programme that is ordered and stands in no live file is frozen in one transaction, per
+debtor account and bank day, with gapless numbers. A file appears whole or not at all: draft, fsync, read
+back, archive, outbox, .sha256, and .done last of all. Whoever fetches files waits for .done.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
-from typing import Any
+from typing import BinaryIO, cast
 
-from sqlalchemy import func, select
-
+from settlement.desk import bankfiles
+from settlement.disk import make_folder, sha256_of
 from settlement.domain.run import State, Step
 from settlement.errors import ConfigurationError, ControlMismatchError
 from settlement.files import naming
-from settlement.files.control import ControlError, Expected, Head, check
-from settlement.files.pain001 import Order, OrderError, Party, Transfer, write
+from settlement.files.orders import OrderError, Party, admit_order, admitted
 from settlement.frame import Frame
 from settlement.reference import Facts
 from settlement.report import EmitOutcome, FileReport
-from settlement.settings import Settings
+from settlement.settings import Originator, Settings
 from settlement.steps.prove import prove
+from settlement.store.files import (
+    FileRow,
+    Part,
+    files_of_run,
+    freeze,
+    last_file_no,
+    note_written,
+    transfers_of,
+    unfiled,
+)
 from settlement.store.runs import begin_step, end_step
-from settlement.store.schema import payout
-from switch.domain.calendar import SEOUL
 
-CHUNK_ROWS = 2_000
+FUNDER = "funder:"
 
 
 def originator(settings: Settings, facts: Facts) -> Party:
-    """Who orders the programme's payouts. Raises ConfigurationError where the settings do not say."""
-    found = settings.originator.get(facts.programme_id)
+    """Who pays the programme's merchants. Raises ConfigurationError where the settings do not say."""
+    return debtor(settings, facts, "safeguarded")
+
+
+def debtor(settings: Settings, facts: Facts, code: str) -> Party:
+    """The account that a code names: safeguarded, operator or funder:ID. Raises ConfigurationError."""
+    programme = facts.programme_id
+    found: Originator | None
+    if code.startswith(FUNDER):
+        found = settings.funding.get(programme, {}).get(code.removeprefix(FUNDER))
+        table = f"funding.{programme}.{code.removeprefix(FUNDER)}"
+    elif code == "operator":
+        found, table = settings.operator.get(programme), f"operator.{programme}"
+    else:
+        found, table = settings.originator.get(programme), f"originator.{programme}"
     if found is None:
-        raise ConfigurationError(
-            f"settings have no [originator.{facts.programme_id}]: add its name, account and bank"
-        )
+        raise ConfigurationError(f"settings have no [{table}]: add its name, account and bank")
     return Party(found.name, found.account, found.bank)
 
 
 def run(frame: Frame) -> EmitOutcome:
-    """Prove the books, then leave one file per bank day in the outbox.
+    """Prove the books, freeze what is to be paid, then leave one file after the other in the outbox.
 
     Raises ControlMismatchError: nothing then carries a final name that did not before.
     """
     connection, key = frame.connection, frame.key
-    frame.outbox.mkdir(parents=True, exist_ok=True)
+    with bankfiles.on_disk(frame.settings):
+        make_folder(frame.outbox)
     with connection.begin():
-        begin_step(connection, key, Step.EMIT_FILES, frame.now(), _inputs(frame))
+        begin_step(connection, key, Step.EMIT_FILES, frame.now(), "")
     with connection.begin():
         prove(frame)
-        orders = _orders(frame)
-    frame.observer.reached("emit_files:proved")
-    reports: list[FileReport] = []
-    for order in orders:
-        reports.append(_emit(frame, order))
-        frame.observer.progress(Step.EMIT_FILES.value, len(reports), len(orders))
+        _freeze(frame)
+        rows = files_of_run(connection, key)
+        begin_step(connection, key, Step.EMIT_FILES, frame.now(), _inputs(frame, rows))
+    frame.observer.reached("emit_files:frozen")
+    with bankfiles.on_disk(frame.settings):
+        reports = _write(frame, rows)
     outcome = EmitOutcome(tuple(reports))
     with connection.begin():
         end_step(connection, key, Step.EMIT_FILES, frame.now(), State.DONE, outcome)
@@ -64,146 +80,105 @@ def run(frame: Frame) -> EmitOutcome:
 
 
 def confirm(frame: Frame, outcome: EmitOutcome) -> None:
-    """Hold files still in the outbox against what was emitted. One fetched away is not made again."""
-    for file in outcome.files:
-        path = frame.outbox / file.name
-        if path.exists() and sha256_of(path) != file.sha256:
-            raise ControlMismatchError(
-                f"{path} is not the file that was emitted (sha256 {file.sha256}): find out who changed it"
-            )
+    """Hold a finished run's files against their hashes, and make again what was lost before it left.
 
-
-def _inputs(frame: Frame) -> str:
-    digest = hashlib.sha256()
-    for rows in _payouts(frame, None):
+    Raises ControlMismatchError for a file that was changed.
+    """
+    with frame.connection.begin():
+        rows = files_of_run(frame.connection, frame.key)
+    with bankfiles.on_disk(frame.settings):
         for row in rows:
-            digest.update("\t".join(map(str, row)).encode() + b"\n")
-    return digest.hexdigest()
+            bankfiles.keep(frame.connection, frame.settings, row)
+        for file in outcome.files:
+            path = frame.outbox / file.name
+            if not file.file_no and path.exists() and sha256_of(path) != file.sha256:
+                raise ControlMismatchError(
+                    f"{path} is not the file that was emitted (sha256 {file.sha256}): find out who changed it"
+                )
 
 
-def _of_run(frame: Frame) -> Any:
-    key = frame.key
-    return (
-        (payout.c.programme_no == key.programme_no)
-        & (payout.c.business_date == key.business_date)
-        & (payout.c.cycle == key.cycle)
+def _freeze(frame: Frame) -> None:
+    """Turn what waits for a file into rows, judged as a whole before they stand."""
+    connection, most = frame.connection, frame.settings.files.transfers_max
+    first = last_file_no(connection, frame.key.programme_no) + 1
+    parts = unfiled(connection, frame.key.programme_no, most)
+    rows = [_row(frame, part, number) for number, part in enumerate(parts, first)]
+    freeze(connection, list(zip(parts, rows, strict=True)), most)
+    calendar = frame.run.facts.calendar()
+    for row in rows:
+        order = row.order()
+        try:
+            admit_order(order, calendar.is_open)
+            rehearsal = cast("BinaryIO", _Nowhere())
+            write = bankfiles.profile_of(row.profile).write
+            write(rehearsal, order, admitted(order, transfers_of(connection, row)))
+        except OrderError as error:
+            raise ControlMismatchError(f"no file for {frame.day}: {error}") from error
+
+
+def _row(frame: Frame, part: Part, file_no: int) -> FileRow:
+    number, day, cycle = frame.key.programme_no, frame.day, frame.key.cycle
+    profile = bankfiles.profile_of(frame.settings.files.profile)
+    payer = debtor(frame.settings, frame.facts, part.debtor)
+    return FileRow(
+        programme_no=number,
+        file_no=file_no,
+        business_date=day,
+        cycle=cycle,
+        profile=frame.settings.files.profile,
+        debtor=part.debtor,
+        debtor_name=payer.name,
+        debtor_account=payer.account,
+        debtor_bank=payer.bank,
+        pay_on=part.pay_on,
+        message_id=naming.message_id(number, day, cycle, file_no),
+        payment_information_id=naming.payment_information_id(number, day, cycle, file_no),
+        name=naming.file_name(frame.facts.programme_id, day, cycle, file_no, part.pay_on, profile.suffix),
+        remittance=f"{frame.facts.programme.name} {day.isoformat()}",
+        created_at=frame.run.created_at,
+        made_by=frame.actor,
+        payments=part.payments,
+        won=part.won,
     )
 
 
-def _payouts(frame: Frame, on: date | None) -> Iterator[Any]:
-    """The frozen payouts by merchant, in chunks; those of one bank day, or all."""
-    query = select(
-        payout.c.pay_on,
-        payout.c.end_to_end_id,
-        payout.c.won,
-        payout.c.account_holder,
-        payout.c.account_no,
-        payout.c.bank_code,
-    ).where(_of_run(frame))
-    if on is not None:
-        query = query.where(payout.c.pay_on == on)
-    query = query.order_by(payout.c.merchant_no, payout.c.attempt)
-    result = frame.connection.execute(query, execution_options={"yield_per": CHUNK_ROWS})
-    yield from result.partitions(CHUNK_ROWS)
+def _inputs(frame: Frame, rows: list[FileRow]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.message_id}\t{row.pay_on}\t{row.debtor}\t{row.debtor_account}\n".encode())
+        for one in transfers_of(frame.connection, row):
+            payee = one.payee
+            line = (one.end_to_end_id, str(one.won), payee.name, payee.account, payee.bank)
+            digest.update(("\t".join(line) + "\n").encode())
+    return digest.hexdigest()
 
 
-def _orders(frame: Frame) -> list[Order]:
-    """One order per bank day of the run."""
-    rows = frame.connection.execute(
-        select(payout.c.pay_on, func.count(), func.sum(payout.c.won))
-        .where(_of_run(frame))
-        .group_by(payout.c.pay_on)
-        .order_by(payout.c.pay_on)
-    ).all()
-    number, cycle, day = frame.key.programme_no, frame.key.cycle, frame.day
-    payer = originator(frame.settings, frame.facts)
+def _write(frame: Frame, rows: list[FileRow]) -> list[FileReport]:
+    """All drafts first, each read back: what a control refuses leaves no file of the run behind."""
+    connection, settings, observer = frame.connection, frame.settings, frame.observer
+    digests: list[str] = []
+    for row in rows:
+        digests.append(bankfiles.draft(connection, row, bankfiles.archive_path(settings, row)))
+        observer.reached("emit_files:written")
+        observer.progress(Step.EMIT_FILES.value, len(digests), len(rows))
+    for row, digest in zip(rows, digests, strict=True):
+        bankfiles.settle(bankfiles.archive_path(settings, row), digest)
+        observer.reached("emit_files:archived")
+        bankfiles.put_out(settings, row, digest)
+        observer.reached("emit_files:summed")
+        with connection.begin():
+            note_written(connection, row, digest)
+        observer.reached("emit_files:noted")
+        bankfiles.finish(settings, row)
+        observer.reached("emit_files:marked")
     return [
-        Order(
-            naming.message_id(number, day, cycle, pay_on),
-            naming.payment_information_id(number, day, cycle, pay_on),
-            frame.run.created_at.astimezone(SEOUL),
-            pay_on,
-            payer,
-            count,
-            int(won),
-            f"{frame.facts.programme.name} {day.isoformat()}"[:140],
-        )
-        for pay_on, count, won in rows
+        FileReport(row.name, digest, row.pay_on, row.payments, row.won, row.file_no, row.debtor)
+        for row, digest in zip(rows, digests, strict=True)
     ]
 
 
-def _transfers(frame: Frame, on: date) -> Iterator[Transfer]:
-    for rows in _payouts(frame, on):
-        for _, name, won, holder, account, bank in rows:
-            yield Transfer(name, won, Party(holder, account, bank))
+class _Nowhere:
+    """A sink that forgets: an order is written to it once to see that its form can hold it."""
 
-
-def _expected(transfer: Transfer) -> Expected:
-    return Expected(transfer.end_to_end_id, transfer.won, transfer.payee.account, transfer.payee.bank)
-
-
-def _emit(frame: Frame, order: Order) -> FileReport:
-    name = naming.file_name(frame.facts.programme_id, frame.day, frame.key.cycle, order.pay_on)
-    path = frame.outbox / name
-    draft = path.with_name(f".{name}.tmp")
-    try:
-        with frame.connection.begin(), draft.open("wb") as sink:
-            write(sink, order, _transfers(frame, order.pay_on))
-            sink.flush()
-            os.fsync(sink.fileno())
-        frame.observer.reached("emit_files:written")
-        head = Head(order.message_id, order.pay_on, order.count, order.won)
-        with frame.connection.begin(), draft.open("rb") as source:
-            transfers = _transfers(frame, order.pay_on)
-            check(source, head, (_expected(transfer) for transfer in transfers))
-    except (OrderError, ControlError) as error:
-        draft.unlink(missing_ok=True)
-        raise ControlMismatchError(f"{name}: {error}") from error
-    digest = sha256_of(draft)
-    _settle(draft, path, digest)
-    frame.observer.reached("emit_files:renamed")
-    _leave(path.with_name(f"{name}.sha256"), f"{digest}  {name}\n")
-    frame.observer.reached("emit_files:summed")
-    _leave(path.with_name(f"{name}.done"), "")
-    frame.observer.reached("emit_files:marked")
-    return FileReport(name, digest, order.pay_on, order.count, order.won)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _settle(draft: Path, path: Path, digest: str) -> None:
-    """Give a checked draft its final name, once; the same file there already is as good."""
-    if path.exists():
-        if sha256_of(path) != digest:
-            draft.unlink(missing_ok=True)
-            raise ControlMismatchError(
-                f"{path} exists with other content: compare it with the payouts, move it away, run again"
-            )
-        draft.unlink(missing_ok=True)
-    else:
-        draft.rename(path)
-    _sync_folder(path.parent)
-
-
-def _leave(path: Path, text: str) -> None:
-    if path.exists() and path.read_text(encoding="ascii") == text:
-        return
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def write(self, data: bytes) -> int:
+        return len(data)

@@ -430,7 +430,7 @@ def test_another_file_under_the_same_name_is_never_overwritten(
     books.buy(books.wallet(7, D), books.merchant(1), 50_000, D)
     settings = settings_at(NEXT)
     settings.files.outbox.mkdir()
-    name = "seoro_20261120_01_pay20261124.pain.001.xml"
+    name = "seoro_20261120_01_000001_pay20261124.pain.001.xml"
     (settings.files.outbox / name).write_text("something else")
     report = run(engine, settings)
     assert report.exit_code == 4
