@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from settlement.desk import moves
 from settlement.domain.bankdays import CalendarFacts
 from settlement.domain.bankdays import facts as bank_facts
 from settlement.domain.run import LATER, State, Step, StepError, remaining
@@ -24,6 +25,7 @@ from settlement.errors import (
     gravest,
 )
 from settlement.frame import Frame, Observer, Silent
+from settlement.people.audit import note as note_audit
 from settlement.reference import Facts, load_all
 from settlement.report import (
     CreditOutcome,
@@ -194,14 +196,19 @@ def run_lock(connection: Connection, programme_no: int) -> Iterator[None]:
 def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report: ProgrammeReport) -> None:
     key = RunKey(facts.programme_no, day)
     emit_files.originator(call.settings, facts)
+    fund.check(call.settings, facts)
     with connection.begin():
         key = _cycle(connection, key, again=call.again)
         report.cycle = key.cycle
         _admit(connection, key, report)
         if report.already_done:
             return
+        known = find_run(connection, key)
         calendar = _calendar(call.settings, day)
-        run = create_run(connection, key, call.clock.now(), calendar)
+        run = known or create_run(connection, key, call.clock.now(), calendar)
+        if known is None:
+            detail: dict[str, object] = {"programme": facts.programme_id, "cycle": key.cycle}
+            note_audit(connection, call.clock.now(), call.actor, "run", day.isoformat(), detail)
     call.observer.reached("run:created")
     frame = Frame(connection, facts, run, call.settings, call.clock, call.observer, call.actor)
     with connection.begin():
@@ -217,6 +224,8 @@ def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report
     if report.emit is not None and report.already_done:
         emit_files.confirm(frame, report.emit)
     if call.until is None or call.until in LATER:
+        if Step.EMIT_FILES not in night:
+            report.exceptions += moves.move_pending(frame).exceptions
         report.later = later.advance(frame, call.until or Step.RECONCILE)
     with connection.begin():
         _exceptions(frame, report)
@@ -250,6 +259,7 @@ def _do(frame: Frame, step: Step, report: ProgrammeReport) -> None:
     started = time.monotonic()
     if step is Step.EMIT_FILES:
         fund.order(frame)
+        report.exceptions += moves.move_pending(frame).exceptions
     try:
         outcome = _WORK[step](frame)
     except ControlMismatchError as error:
@@ -322,6 +332,7 @@ def _preview(connection: Connection, facts: Facts, call: _Call, day: date, repor
             run = Run(key, call.clock.now().replace(microsecond=0), _calendar(call.settings, day))
         frame = Frame(connection, facts, run, call.settings, call.clock, call.observer, call.actor)
         emit_files.originator(call.settings, facts)
+        fund.check(call.settings, facts)
         _recall(connection, key, report)
         if key.cycle == 1:
             report.day = report.day or close_day.preview(frame)

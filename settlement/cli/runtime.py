@@ -86,7 +86,10 @@ def exits() -> Iterator[None]:
         raise typer.Exit(int(error.code)) from None
     except (DatabaseUnavailableError, DBAPIError) as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()
-        typer.echo(f"dure-settlement: database unavailable: {cause[0] if cause else error!r}", err=True)
+        typer.echo(
+            f"dure-settlement: the database is locked or away, run again: {cause[0] if cause else error!r}",
+            err=True,
+        )
         raise typer.Exit(int(ExitCode.RETRY)) from None
 
 

@@ -13,9 +13,11 @@ from sqlalchemy import insert, select, text, update
 
 from settlement.domain.funding import Owed, cover
 from settlement.domain.run import Step
+from settlement.errors import ConfigurationError
 from settlement.files.naming import transfer_end_to_end_id
 from settlement.frame import Frame
-from settlement.settings import Originator
+from settlement.reference import Facts
+from settlement.settings import Originator, Settings
 from settlement.store.house import book
 from settlement.store.runs import open_for_booking
 from settlement.store.schema_bank import funding_night, funding_stop, house_transfer
@@ -83,6 +85,16 @@ class _Plan(msgspec.Struct, frozen=True):
     @property
     def used(self) -> int:
         return sum(won for _, won in self.resumed) + (self.net if self.covered else 0)
+
+
+def check(settings: Settings, facts: Facts) -> None:
+    """Raise ConfigurationError where the settings give an account to a funder that the programme has not."""
+    strange = sorted(settings.funding.get(facts.programme_id, {}).keys() - facts.funder_no.keys())
+    if strange:
+        known = ", ".join(sorted(facts.funder_no))
+        raise ConfigurationError(
+            f"[funding.{facts.programme_id}.{strange[0]}]: the programme has no such funder, it has {known}"
+        )
 
 
 def decide(frame: Frame) -> Funding:

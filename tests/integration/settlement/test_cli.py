@@ -67,7 +67,7 @@ def test_a_night_by_command_line(owner: Engine, config: Path) -> None:
     assert (again.exit_code, "already done" in again.stdout) == (0, True)
     status = _call("status", "--config", config)
     assert "closed through 2026-11-20" in status.stdout
-    assert "emit_files done" in status.stdout
+    assert "2026-11-20     1  done " in status.stdout
 
 
 @pytest.mark.parametrize(
