@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from terminal_sim.bank_command import bank
 from terminal_sim.broker import broker
 from terminal_sim.cli_common import KEY_SEED, LOAD_SEED, address, fail, finish
 from terminal_sim.cli_load import load
@@ -68,6 +69,7 @@ def _version(asked: bool) -> None:
 
 
 app.command()(broker)
+app.command()(bank)
 
 
 @app.callback()
