@@ -32,6 +32,7 @@ from settlement.report import (
     DayOutcome,
     EmitOutcome,
     ExpireOutcome,
+    LaterRun,
     PayOutcome,
     ProgrammeReport,
     RunReport,
@@ -108,6 +109,31 @@ def run(
         reports = [_programme(connection, facts, call) for facts in found]
     code = gravest([ExitCode(report.code) for report in reports])
     return RunReport(reports, code, dry_run)
+
+
+def go_on(
+    connection: Connection,
+    settings: Settings,
+    facts: Facts,
+    *,
+    actor: str,
+    until: Step = Step.RECONCILE,
+    observer: Observer | None = None,
+) -> list[LaterRun]:
+    """Take a programme's runs through their later steps up to `until`, after a person or the bank has acted.
+
+    Holds the programme's run lock for that long. Raises what the steps raise.
+    """
+    with _translated():
+        clock = clock_of(connection, settings)
+        with run_lock(connection, facts.programme_no):
+            with connection.begin():
+                pending = later.unfinished(connection, facts.programme_no)
+                run = find_run(connection, pending[-1]) if pending else None
+            if run is None:
+                return []
+            frame = Frame(connection, facts, run, settings, clock, observer or Silent(), actor)
+            return later.advance(frame, until)
 
 
 def clock_of(connection: Connection, settings: Settings) -> Clock:
