@@ -144,11 +144,14 @@ class ApproveOutcome(msgspec.Struct, frozen=True):
 
 
 class DeliverOutcome(msgspec.Struct, frozen=True):
-    """Which files are at the bank. `exceptions`: a line for each that a person must look at."""
+    """Which files are at the bank. `exceptions`: a line for each that a person must look at; `away`: the
+    bank's server did not answer.
+    """
 
     files: tuple[FileState, ...] = ()
     waits: str = ""
     exceptions: tuple[str, ...] = ()
+    away: bool = False
 
 
 class AckOutcome(msgspec.Struct, frozen=True):

@@ -1,1 +1,1 @@
-"""Ways to the bank and back: a folder, SFTP. An unknown outcome is asked, never sent again blindly."""
+"""Files to the bank and answers from it: a channel's few plain acts, and the rules of when to use which."""
