@@ -14,6 +14,8 @@ ACCEPTED = frozenset({"ACCP", "ACTC", "ACSP", "ACSC", "ACWC", "ACCC", "ACFC"})
 REJECTED = "RJCT"
 NO_WORD_YET = frozenset({"", "RCVD", "PDNG", "PART"})
 KNOWN = ACCEPTED | NO_WORD_YET | {REJECTED}
+DUPLICATE = frozenset({"AM05", "DU01", "DU02", "DU03", "DU04", "DU05", "DUPL"})
+"""Refusals of a second copy: they say nothing of the first, which may be paid. Never owed again for these."""
 
 REASONS = {
     "AC01": "the account number is wrong",
@@ -42,6 +44,11 @@ REASONS = {
     "CUST": "taken back at our own request",
     "DNOR": "our bank is not in this clearing",
     "DT01": "the date is wrong",
+    "DU01": "the bank had this file before",
+    "DU02": "the bank had this batch before",
+    "DU03": "the bank had this payment before",
+    "DU04": "the bank had this payment before",
+    "DU05": "the bank had this payment before",
     "DUPL": "the bank holds it to be a duplicate",
     "FF01": "the file's format is wrong",
     "FOCR": "taken back after a recall",
@@ -126,6 +133,11 @@ def interpret(report: StatusReport, asked: Asked) -> Answer:
         )
     for one in (report.group, batch):
         _fits(one, asked)
+        if one.code == REJECTED and one.reason in DUPLICATE:
+            raise AnswerError(
+                f"refuses a second copy of {asked.message_id}: {in_words(one.reason)}; nothing is changed:"
+                " ask the bank how it came twice, and for its answer to the first"
+            )
     said, conflicts = _said(report.payments, asked)
     general = batch if batch.code not in NO_WORD_YET else report.group
     if REJECTED in (report.group.code, batch.code) and any(one.code in ACCEPTED for one in said.values()):
@@ -172,6 +184,8 @@ def _said(payments: tuple[Status, ...], asked: Asked) -> tuple[dict[str, Status]
             conflicts.append(f"{one.name or 'a payment without EndToEndId'}: is not in {asked.message_id}")
         elif one.won is not None and one.won != won:
             conflicts.append(f"{one.name}: the bank says {one.won:,} won, ordered are {won:,}")
+        elif one.code == REJECTED and one.reason in DUPLICATE:
+            conflicts.append(f"{one.name}: {in_words(one.reason)}: ask the bank what became of the first")
         elif one.name in said and said[one.name].code != one.code:
             raise AnswerError(f"says both {said[one.name].code} and {one.code} of {one.name}: ask the bank")
         else:

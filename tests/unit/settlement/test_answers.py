@@ -90,6 +90,15 @@ def test_what_cannot_be_true_is_refused(answer: dict[str, object], why: str) -> 
         told(**answer)
 
 
+@pytest.mark.parametrize("reason", ["AM05", "DU01", "DUPL"])
+def test_a_refused_second_copy_says_nothing_of_the_first(reason: str) -> None:
+    with pytest.raises(AnswerError, match="second copy"):
+        told(group="RJCT", group_reason=reason)
+    answer = told(group="PART", payments=[("A", "RJCT", reason), ("B", "RJCT", "AC04")])
+    assert states(answer) == {"B": "rejected"}
+    assert len(answer.conflicts) == 1
+
+
 def test_reasons_have_words() -> None:
     assert in_words("AC04") == "AC04 (the account is closed)"
     assert in_words("ZZ99") == "ZZ99"
