@@ -221,7 +221,7 @@ def run_lock(connection: Connection, programme_no: int) -> Iterator[None]:
 
 def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report: ProgrammeReport) -> None:
     key = RunKey(facts.programme_no, day)
-    emit_files.originator(call.settings, facts)
+    emit_files.ready(call.settings, facts)
     fund.check(call.settings, facts)
     with connection.begin():
         key = _cycle(connection, key, again=call.again)
@@ -357,7 +357,7 @@ def _preview(connection: Connection, facts: Facts, call: _Call, day: date, repor
         if run is None:
             run = Run(key, call.clock.now().replace(microsecond=0), _calendar(call.settings, day))
         frame = Frame(connection, facts, run, call.settings, call.clock, call.observer, call.actor)
-        emit_files.originator(call.settings, facts)
+        emit_files.ready(call.settings, facts)
         fund.check(call.settings, facts)
         _recall(connection, key, report)
         if key.cycle == 1:

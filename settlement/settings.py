@@ -92,7 +92,7 @@ class Files(_Part):
 
     `inbox`: where the bank's answers are put; `archive`: a tree by date where everything that left or came
     stays. Both stand beside the outbox where the file does not say. A file holds at most `transfers_max`
-    transfers, in the form that `profile` names (settlement.files.profiles).
+    transfers, in the form that `profile` names: pain.001, kr-bulk-sample, or the path of a layout (*.toml).
     """
 
     outbox: Path
@@ -238,6 +238,9 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         part = data.get(table)
         if isinstance(part, dict) and isinstance(part.get(key), str) and part[key]:
             part[key] = str(folder / Path(part[key]).expanduser())
+    files = data.get("files")
+    if isinstance(files, dict) and str(files.get("profile", "")).endswith(".toml"):
+        files["profile"] = str(folder / Path(files["profile"]).expanduser())
     database = data.get("database")
     if isinstance(database, dict) and str(database.get("url", "")).startswith(EMBEDDED):
         directory = Path(database["url"].removeprefix(EMBEDDED)).expanduser()

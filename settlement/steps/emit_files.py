@@ -34,9 +34,10 @@ from settlement.store.runs import begin_step, end_step
 FUNDER = "funder:"
 
 
-def originator(settings: Settings, facts: Facts) -> Party:
-    """Who pays the programme's merchants. Raises ConfigurationError where the settings do not say."""
-    return debtor(settings, facts, "safeguarded")
+def ready(settings: Settings, facts: Facts) -> None:
+    """Raise ConfigurationError where the settings do not say who pays the merchants, or in what form."""
+    debtor(settings, facts, "safeguarded")
+    bankfiles.profile_of(settings.files.profile)
 
 
 def debtor(settings: Settings, facts: Facts, code: str) -> Party:
