@@ -51,6 +51,7 @@ class Failed(msgspec.Struct, frozen=True):
     """A payout that failed and has not been paid again; `corrected`: the next run does so."""
 
     merchant: str
+    name: str
     business_date: date
     end_to_end_id: str
     won: int
@@ -74,6 +75,7 @@ def failed(connection: Connection, programme_no: int) -> list[Failed]:
     return [
         Failed(
             row.merchant_id,
+            row.name,
             row.business_date,
             row.end_to_end_id,
             row.won,

@@ -6,7 +6,7 @@ from the settings.
 """
 
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
 import holidays
@@ -18,6 +18,10 @@ SOURCE = f"holidays {importlib.metadata.version('holidays')}"
 
 HORIZON_DAYS = 200
 """Facts reach this far: 60 bank days, the longest payout term, and any holidays between them."""
+
+LABOUR_DAY = "Labour Day"
+DECLARED = "closed by the settings"
+_LANGUAGE = "en_US"  # said, for it would else come from the environment
 
 
 class CalendarFacts(msgspec.Struct, frozen=True):
@@ -41,8 +45,17 @@ def facts(
     `extra_open` takes a date out of the closed ones; it cannot open a week-end.
     """
     last = business_date + timedelta(days=HORIZON_DAYS)
-    years = range(business_date.year, last.year + 1)
-    closed = set(holidays.country_holidays("KR", years=years)) | {date(year, 5, 1) for year in years}
     plus, minus = set(extra_closed), set(extra_open)
-    known = sorted(day for day in (closed | plus) - minus if business_date <= day <= last)
-    return CalendarFacts(SOURCE, tuple(known), tuple(sorted(plus)), tuple(sorted(minus)))
+    closed = closed_days(business_date, last, plus, minus)
+    return CalendarFacts(SOURCE, tuple(closed), tuple(sorted(plus)), tuple(sorted(minus)))
+
+
+def closed_days(
+    first: date, last: date, extra_closed: Collection[date] = (), extra_open: Collection[date] = ()
+) -> dict[date, str]:
+    """Holidays from `first` to `last` in order, overrides applied, each with its name."""
+    years = range(first.year, last.year + 1)
+    named = {date(year, 5, 1): LABOUR_DAY for year in years}
+    named |= dict(holidays.country_holidays("KR", years=years, language=_LANGUAGE))
+    named |= {day: DECLARED for day in extra_closed if day not in named}
+    return {day: named[day] for day in sorted(named) if first <= day <= last and day not in extra_open}
