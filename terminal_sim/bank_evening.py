@@ -114,15 +114,15 @@ class Evening:
                 self._entry(row["payee"], row["won"], "received", row["end_to_end_id"], row["remittance"])
 
     def _tell_short(self, refused: list[Any]) -> None:
-        """A second pain.002: what had been accepted and could not be executed."""
+        """A second pain.002 with all that is refused by now: what was accepted and is not covered, too."""
         first = refused[0]
         facts = self._store.rows(
             "SELECT count(*) AS count, sum(won) AS won FROM payment WHERE batch_no = ?", first["batch_no"]
         )[0]
         gone = self._store.rows(
-            "SELECT count(*) AS count, sum(won) AS won FROM payment WHERE batch_no = ? AND code <> ''",
+            "SELECT end_to_end_id, won, code FROM payment WHERE batch_no = ? AND code <> '' ORDER BY no",
             first["batch_no"],
-        )[0]
+        )
         whole = self._store.rows(
             "SELECT count(*) AS count, sum(p.won) AS won FROM payment p JOIN batch b ON b.no = p.batch_no"
             " WHERE b.file_no = ?",
@@ -132,9 +132,9 @@ class Evening:
             payment_information_id=first["payment_information_id"],
             count=facts["count"],
             won=facts["won"],
-            refused=gone["count"],
-            refused_won=gone["won"],
-            payments=[answers.Said(row["end_to_end_id"], row["won"], INSUFFICIENT) for row in refused],
+            refused=len(gone),
+            refused_won=sum(row["won"] for row in gone),
+            payments=[answers.Said(row["end_to_end_id"], row["won"], row["code"]) for row in gone],
         )
         report = answers.Report(
             message_id=self._post.message_id(self._day),
