@@ -107,8 +107,12 @@ def _receive(frame: Frame, path: Path, told: list[TakenFile], *, given: bool) ->
     archived = frame.settings.files.archive / one.archived
     if not archived.exists():
         disk.make_folder(archived.parent)
-        with path.open("rb") as source:
-            disk.publish(disk.write_draft(archived, lambda sink: shutil.copyfileobj(source, sink)), archived)
+        try:
+            with path.open("rb") as source:
+                draft = disk.write_draft(archived, lambda sink: shutil.copyfileobj(source, sink))
+        except FileNotFoundError:
+            return None  # likewise
+        disk.publish(draft, archived)
         frame.observer.reached("inbox:archived")
     if not new and one.state == inbound.APPLIED:
         told.append(
