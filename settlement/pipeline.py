@@ -32,7 +32,6 @@ from settlement.report import (
     DayOutcome,
     EmitOutcome,
     ExpireOutcome,
-    LaterRun,
     PayOutcome,
     ProgrammeReport,
     RunReport,
@@ -119,7 +118,7 @@ def go_on(
     actor: str,
     until: Step = Step.RECONCILE,
     observer: Observer | None = None,
-) -> list[LaterRun]:
+) -> later.Later:
     """Take a programme's runs through their later steps up to `until`, after a person or the bank has acted.
 
     Holds the programme's run lock for that long. Raises what the steps raise.
@@ -131,7 +130,7 @@ def go_on(
                 pending = later.unfinished(connection, facts.programme_no)
                 run = find_run(connection, pending[-1]) if pending else None
             if run is None:
-                return []
+                return later.Later()
             frame = Frame(connection, facts, run, settings, clock, observer or Silent(), actor)
             return later.advance(frame, until)
 
@@ -252,7 +251,10 @@ def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report
     if call.until is None or call.until in LATER:
         if Step.EMIT_FILES not in night:
             report.exceptions += moves.move_pending(frame).exceptions
-        report.later = later.advance(frame, call.until or Step.RECONCILE)
+        told = later.advance(frame, call.until or Step.RECONCILE)
+        report.later = told.runs
+        report.exceptions += told.problems
+        report.code = int(gravest([ExitCode(report.code), told.code]))
     with connection.begin():
         _exceptions(frame, report)
 
@@ -340,7 +342,7 @@ def _exceptions(frame: Frame, report: ProgrammeReport) -> None:
     if report.pay is not None and report.pay.held_merchants:
         report.exceptions += pay_merchants.held_merchants(frame, EXCEPTIONS_SHOWN_MAX)
     if report.exceptions:
-        report.code = int(ExitCode.EXCEPTIONS)
+        report.code = int(gravest([ExitCode(report.code), ExitCode.EXCEPTIONS]))
 
 
 def _preview(connection: Connection, facts: Facts, call: _Call, day: date, report: ProgrammeReport) -> None:

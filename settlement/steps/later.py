@@ -4,23 +4,26 @@ Each is entered at every run of the program until it is done, oldest run first, 
 step is done only after the one before it; what hinders one run does not hinder the others.
 """
 
-import importlib
-import importlib.util
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
 
+from settlement.delivery.fetching import fetch_answers
 from settlement.domain.run import LATER, State, Step
-from settlement.errors import ControlMismatchError
+from settlement.errors import ControlMismatchError, ExitCode, gravest
 from settlement.frame import Frame
 from settlement.report import LaterRun
-from settlement.store.runs import RunKey, begin_step, end_step, find_run, steps_of
+from settlement.steps import acknowledge, approve, deliver, inbox
+from settlement.store.runs import RunKey, StepRecord, begin_step, end_step, find_run, steps_of
 from settlement.store.schema import settlement_step
 
-
-def _work(step: Step) -> Any:
-    return importlib.import_module(f"settlement.steps.{step.value}").run
+WORK: dict[Step, Any] = {
+    Step.APPROVE: approve.run,
+    Step.DELIVER: deliver.run,
+    Step.ACKNOWLEDGE: acknowledge.run,
+}
+_BEFORE = dict(zip(LATER, (Step.EMIT_FILES, *LATER), strict=False))
 
 
 def unfinished(connection: Connection, programme_no: int) -> list[RunKey]:
@@ -52,64 +55,92 @@ def unfinished(connection: Connection, programme_no: int) -> list[RunKey]:
     return [RunKey(programme_no, row.business_date, row.cycle) for row in rows]
 
 
-def advance(frame: Frame, until: Step = Step.RECONCILE) -> list[LaterRun]:
+class Later(msgspec.Struct):
+    """How far every unfinished run has come; `problems` are lines that a person must look at."""
+
+    runs: list[LaterRun] = []
+    problems: list[str] = []
+    code: ExitCode = ExitCode.DONE
+
+
+def advance(frame: Frame, until: Step = Step.RECONCILE) -> Later:
     """Take every unfinished run of the frame's programme as far as it goes, up to and including `until`.
 
+    First what goes to the bank, of all runs; then what has come from it; then what that means for the runs.
     Raises ControlMismatchError, once all runs have been tried, if a control did not agree for one of them.
     """
-    with frame.connection.begin():
-        keys = unfinished(frame.connection, frame.key.programme_no)
-    told: list[LaterRun] = []
+    told = Later()
     refused: list[str] = []
-    for key in keys:
-        with frame.connection.begin():
-            run = find_run(frame.connection, key)
-        if run is None:
-            raise ControlMismatchError(f"the run of {key.business_date} has steps but no record: restore it")
-        try:
-            told.append(_one(frame.of_run(run), until))
-        except ControlMismatchError as error:
-            refused.append(str(error))
+    frames = _frames(frame)
+    entered = [(own, LaterRun(own.key.business_date, own.key.cycle)) for own in frames]
+    for part in (LATER[:2], LATER[2:]):
+        wanted = [step for step in part if step in WORK and LATER.index(step) <= LATER.index(until)]
+        if not wanted:
+            break
+        if Step.ACKNOWLEDGE in wanted:
+            _take_in(frame, told)
+        for own, run in entered:
+            try:
+                for step in wanted:
+                    _enter(own, step, run, told)
+            except ControlMismatchError as error:
+                refused.append(str(error))
     if refused:
         raise ControlMismatchError("; ".join(refused))
+    told.runs = [run for _, run in entered]
     return told
 
 
-def _one(frame: Frame, until: Step) -> LaterRun:
-    connection, key = frame.connection, frame.key
-    with connection.begin():
-        known = {step: record.state for step, record in steps_of(connection, key).items()}
-    told = LaterRun(key.business_date, key.cycle)
-    before = Step.EMIT_FILES
-    for step in LATER[: LATER.index(until) + 1]:
-        if importlib.util.find_spec(f"settlement.steps.{step.value}") is None:
-            break
-        if known.get(step) is not State.DONE:
-            known[step] = _enter(frame, step, known[before], told)
-        told.states[step.value] = known[step].value
-        before = step
-    return told
+def _frames(frame: Frame) -> list[Frame]:
+    found: list[Frame] = []
+    with frame.connection.begin():
+        for key in unfinished(frame.connection, frame.key.programme_no):
+            run = find_run(frame.connection, key)
+            if run is None:
+                raise ControlMismatchError(
+                    f"the run of {key.business_date} has steps but no record: restore it"
+                )
+            found.append(frame.of_run(run))
+    return found
 
 
-def _enter(frame: Frame, step: Step, before: State, told: LaterRun) -> State:
-    connection, key = frame.connection, frame.key
-    with connection.begin():
-        begin_step(connection, key, step, frame.now(), "")
+def _take_in(frame: Frame, told: Later) -> None:
+    """What the bank has left for us: into the inbox, into the archive, into the books."""
+    told.problems += fetch_answers(frame).problems
+    taken = inbox.take(frame)
+    told.problems += taken.problems
+    told.code = gravest([told.code, taken.code])
+
+
+def _enter(frame: Frame, step: Step, run: LaterRun, told: Later) -> None:
+    """One step of one run, unless it is done; how it stands is on record where that has changed."""
+    with frame.connection.begin():
+        known = steps_of(frame.connection, frame.key)
+    if step in known and known[step].state is State.DONE:
+        run.states[step.value] = State.DONE.value
+        return
     try:
-        outcome = _work(step)(frame)
+        outcome = WORK[step](frame)
     except ControlMismatchError as error:
-        connection.rollback()
-        with connection.begin():
-            end_step(connection, key, step, frame.now(), State.REFUSED, {"problem": str(error)})
+        frame.connection.rollback()
+        run.states[step.value] = State.REFUSED.value
+        _note(frame, step, known.get(step), State.REFUSED, {"problem": str(error)})
         raise
-    waits = outcome.waits
-    if not waits and before is not State.DONE:
-        waits = "the step before it is not done"
-    state = State.WAITING if waits else State.DONE
-    told.outcomes[step.value] = msgspec.to_builtins(outcome)
+    told.problems += getattr(outcome, "exceptions", ())
+    before = known.get(_BEFORE[step])
+    through = not outcome.waits and before is not None and before.state is State.DONE
+    state = State.DONE if through else State.WAITING
+    run.states[step.value] = state.value
+    run.outcomes[step.value] = msgspec.to_builtins(outcome)
     if outcome.waits:
-        told.waits[step.value] = outcome.waits
-    with connection.begin():
-        end_step(connection, key, step, frame.now(), state, outcome)
+        run.waits[step.value] = outcome.waits
+    _note(frame, step, known.get(step), state, outcome)
     frame.observer.reached(f"{step.value}:{state.value}")
-    return state
+
+
+def _note(frame: Frame, step: Step, known: StepRecord | None, state: State, outcome: object) -> None:
+    if known is not None and (known.state, known.outcome) == (state, msgspec.json.encode(outcome)):
+        return
+    with frame.connection.begin():
+        begin_step(frame.connection, frame.key, step, frame.now(), "")
+        end_step(frame.connection, frame.key, step, frame.now(), state, outcome)
