@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from settlement.disk import READ_BYTES, draft_of, leave, make_folder, publish, sha256_of, write_draft
 from settlement.domain.bankfiles import FileState
 from settlement.errors import ConfigurationError, ControlMismatchError, RetryLaterError
+from settlement.files.fixed_layout import LAYOUT_BYTES_MAX
 from settlement.files.orders import ControlError, OrderError, admitted
-from settlement.files.profiles import Profile, ProfileError, packaged
+from settlement.files.profiles import Profile, ProfileError, by_layout, packaged
 from settlement.settings import Settings
 from settlement.store.files import FileRow, transfers_of
 
@@ -33,9 +34,24 @@ def outbox_path(settings: Settings, row: FileRow) -> Path:
 
 
 def profile_of(name: str) -> Profile:
-    """The form that the settings, or a frozen file, name. Raises ConfigurationError."""
+    """The form that the settings, or a frozen file, name: one of ours, or the path of a layout.
+
+    Raises ConfigurationError.
+    """
     try:
-        return packaged(name)
+        if not name.endswith(".toml"):
+            return packaged(name)
+        with Path(name).open("rb") as source:
+            text = source.read(LAYOUT_BYTES_MAX + 1)
+        if len(text) > LAYOUT_BYTES_MAX:
+            raise ConfigurationError(f"layout {name}: is larger than {LAYOUT_BYTES_MAX:,} bytes: no layout")
+        return by_layout(text.decode("utf-8-sig"), name)
+    except OSError as error:
+        raise ConfigurationError(
+            f"layout {name}: cannot be read ({error.strerror}): files made by it need it too"
+        ) from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"layout {name}: is not UTF-8: save it as UTF-8 text") from None
     except ProfileError as error:
         raise ConfigurationError(str(error)) from error
 
