@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from switch.domain.budget import Grants
+from switch.domain.budget import CASHBACK, Grants
 from switch.domain.calendar import moment_of
 from switch.domain.campaign import Campaign
 from switch.domain.cashback import NOTHING, Piece, Rating, Window, rate
-from switch.domain.decision import Detail
+from switch.domain.decision import NO_DETAIL, Detail
 from switch.domain.granting import Key, due, first_grants, keep, minus, plus
+from switch.domain.programme import Policy
 from switch.domain.request import Terms
 from switch.domain.rerate import as_charged
 
@@ -38,6 +39,53 @@ class Rated(msgspec.Struct, frozen=True, kw_only=True):
     groups: Collection[str]
     company: bool
     detail: Detail
+
+
+class Plain(msgspec.Struct, frozen=True):
+    """What the cashback of a purchase hangs on, where no budget fell short and no window counted (won)."""
+
+    policy_no: int
+    channel: str
+    groups: tuple[str, ...]
+    company: bool
+    basis: int
+    usage_before: int
+
+
+def plain(case: Plain, terms: Terms) -> Won:
+    """What every purchase of this case is granted. Raises UntraceableError."""
+    one = Rated(
+        amount=case.basis,
+        basis=case.basis,
+        usage_before=case.usage_before,
+        moment=0,
+        channel=case.channel,
+        groups=case.groups,
+        company=case.company,
+        detail=NO_DETAIL,
+    )
+    return purchase(one, terms)
+
+
+def level(policy: Policy) -> list[tuple[int, int | None]]:
+    """Stretches of a month's usage (won) inside which it does not matter where a purchase lies.
+
+    One that begins at or above the first figure, and ends at or below the second (None: wherever it ends),
+    is rated as if it began at the first.
+    """
+    return [*((tier.above, tier.up_to) for tier in policy.tiers), (policy.cap, None)]
+
+
+def keys_of(terms: Terms) -> set[Key]:
+    """The (funder_no, budget_no) that plain purchases of a version are charged to."""
+    policy = terms.policy
+    named = [(CASHBACK, tier.shares) for tier in policy.tiers]
+    named += [(bonus.budget or CASHBACK, bonus.shares) for bonus in policy.bonuses]
+    return {
+        (terms.funder_no[funder], terms.budget_no.get((code, funder), 0))
+        for code, shares in named
+        for funder, _ in shares
+    }
 
 
 def purchase(one: Rated, terms: Terms) -> Won:

@@ -1,0 +1,244 @@
+"""The exact way: one payment after the other, with its explanation, its original and its entries at hand.
+
+Whatever is not plain goes it – returns, grants that fell short, campaigns' windows – and whatever the quick
+way (`verify_plain`) could not vouch for.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, text
+
+from settlement.domain.recompute import (
+    Rated,
+    UntraceableError,
+    Won,
+    granted_again,
+    purchase,
+    taken_back,
+)
+from settlement.frame import Frame
+from switch.domain.calendar import date_of_day, day_of_date
+from switch.domain.decision import NO_DETAIL, Detail, decode_detail
+from switch.domain.payment import Kind, Outcome
+from switch.domain.request import Terms
+from switch.domain.wallet import Holder
+from switch.ledger.chart import Account
+from switch.ledger.journal import Source
+from switch.store.dayhash import payment_window
+
+CHUNK_ROWS = 2_000
+
+POSTED = f"outcome IN ({Outcome.APPROVED:d}, {Outcome.RETURNED_PARTLY:d}, {Outcome.RETURNED:d})"
+MOVING = f"kind IN ({Kind.PURCHASE:d}, {Kind.REFUND:d}, {Kind.REVERSAL:d}, {Kind.VOID:d})"
+GRANTING = (
+    f"source = {Source.PAYMENT:d}"
+    f" AND ((debit = {Account.FUNDER_DUE:d} AND credit = {Account.CASHBACK_ACCRUED:d})"
+    f" OR (debit = {Account.CASHBACK_ACCRUED:d} AND credit = {Account.FUNDER_DUE:d}))"
+)
+"""Entries that promise cashback, or take it back."""
+PLAIN = (
+    f"p.kind = {Kind.PURCHASE:d} AND p.basis >= 0 AND p.usage_before >= 0"
+    " AND strpos(p.detail, '\"missed\"') = 0 AND strpos(p.detail, '\"campaign\"') = 0"
+    " AND strpos(p.detail, chr(92)) = 0"
+)
+"""A purchase that its columns alone tell the cashback of: no budget fell short, no campaign's window counted.
+
+Its explanation is searched for the words, and must spell them without a backslash. That is sound: what is
+plain is held to all that the rules give, so a word that is hidden can only fail.
+"""
+_RETURNS = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
+
+_PAYMENT = f"""p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.local_time, p.terminal_id, p.stan,
+           p.merchant_no, p.policy_no, p.channel, p.approved, p.basis, p.usage_before, p.original_seq,
+           p.detail, w.holder = {Holder.COMPANY:d} AS company"""
+_ORIGINALS = text(f"""
+    SELECT {_PAYMENT}
+    FROM unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[]), CAST(:seqs AS integer[]),
+                CAST(:days AS date[])) AS k(bucket, wallet_id, seq, local_day)
+    JOIN payment p ON p.bucket = k.bucket AND p.wallet_id = k.wallet_id AND p.seq = k.seq
+                  AND p.local_day = k.local_day
+    JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
+    WHERE p.local_day BETWEEN :first AND :last AND p.{POSTED}
+""")  # noqa: S608
+_JUDGED = f"""FROM payment p WHERE p.programme_no = :programme_no AND p.business_date = :day
+           AND p.local_day BETWEEN :first AND :last AND p.{POSTED} AND p.{MOVING}"""
+# Entries are looked up payment by payment: what goes this way is little beside the date.
+_EXACT = text(f"""
+    SELECT {_PAYMENT}, p.cashback, e.funders, e.budgets, e.wons
+    FROM (SELECT * {_JUDGED} AND (NOT ({PLAIN}) OR :everything
+          OR (p.policy_no, p.channel, p.basis, p.cashback) IN (
+              SELECT * FROM unnest(CAST(:policies AS integer[]), CAST(:channels AS text[]),
+                                   CAST(:bases AS bigint[]), CAST(:cashbacks AS bigint[]))))) p
+    LEFT JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
+    CROSS JOIN LATERAL (
+        SELECT array_agg(funder_no) AS funders, array_agg(budget_no) AS budgets,
+               array_agg(CASE WHEN debit = {Account.FUNDER_DUE:d} THEN won ELSE -won END) AS wons
+        FROM entry
+        WHERE bucket = p.bucket AND business_date = :day AND wallet_id = p.wallet_id AND seq = p.seq
+          AND programme_no = :programme_no AND {GRANTING}) e
+    ORDER BY p.bucket, p.wallet_id, p.seq
+""")  # noqa: S608 (numbers of our own enumerations)
+_ORPHANS = text(f"""
+    SELECT bucket, wallet_id, seq FROM entry e
+    WHERE programme_no = :programme_no AND business_date = :day AND {GRANTING}
+      AND NOT EXISTS (SELECT {_JUDGED}
+                      AND p.bucket = e.bucket AND p.wallet_id = e.wallet_id AND p.seq = e.seq)
+    GROUP BY bucket, wallet_id, seq ORDER BY bucket, wallet_id, seq LIMIT :most
+""")  # noqa: S608
+
+Suspect = tuple[int, str, int, int]
+"""(policy_no, channel, basis, cashback) of purchases that the quick way does not vouch for."""
+_Behind = tuple[Row[Any], Row[Any] | None]
+"""The purchase behind a return; the refund or void that was undone, where the return is its reversal."""
+
+
+def window(frame: Frame) -> dict[str, object]:
+    """Parameters of a query for the date's payments."""
+    first, last = payment_window(frame.day)
+    return {**frame.of_day(), "first": first, "last": last}
+
+
+def faults(frame: Frame, suspects: Iterable[Suspect] | None) -> Iterator[str | None]:
+    """Judge what is not plain, and the suspects among what is (None: all of it), payment by payment.
+
+    Yields None for a payment that stands, else what is wrong with it, in the order of wallets.
+    """
+    policies, channels, bases, cashbacks = zip(*suspects, strict=True) if suspects else ((), (), (), ())
+    wanted = {
+        "everything": suspects is None,
+        "policies": list(policies),
+        "channels": list(channels),
+        "bases": list(bases),
+        "cashbacks": list(cashbacks),
+    }
+    options = {"yield_per": CHUNK_ROWS}
+    result = frame.connection.execute(_EXACT, {**window(frame), **wanted}, execution_options=options)
+    for rows in result.partitions(CHUNK_ROWS):
+        roots = _roots(frame, [row for row in rows if row.kind in _RETURNS])
+        for row in rows:
+            yield _fault(frame, row, roots)
+
+
+def orphans(frame: Frame, most: int) -> Iterator[str]:
+    """Entries of cashback that no payment of the date stands behind."""
+    for row in frame.connection.execute(_ORPHANS, {**window(frame), "most": most}):
+        yield f"wallet {row.wallet_id} posting {row.seq}: entries of cashback without a payment"
+
+
+def _fault(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], _Behind]) -> str | None:
+    keys = list(zip(row.funders, row.budgets, strict=True)) if row.funders else []
+    booked: Won = dict(zip(keys, row.wons, strict=True)) if keys else {}
+    if len(booked) != len(keys):
+        return f"{name(row)}: a funder's budget appears twice in its entries"
+    try:
+        due = _due(frame, row, roots)
+    except ValueError as error:  # untraceable, or won that no rule rates
+        return f"{name(row)}: {error}"
+    total = sum(due.values())
+    if row.cashback != total:
+        return f"{name(row)}: the rules give {total:,}, recorded is {row.cashback:,}"
+    if booked != due:
+        return f"{name(row)}: entries by funder {_won_by(frame, booked)}, due {_won_by(frame, due)}"
+    return None
+
+
+def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], _Behind]) -> Won:
+    """Won by funder and budget that the rules give; negative for a return."""
+    if row.kind == Kind.PURCHASE:
+        return purchase(_rated(frame, row), _terms(frame, row))
+    root, undone = roots.get((row.bucket, row.wallet_id, row.seq), (None, None))
+    detail = _detail(row)
+    if not row.basis and (root is None or detail.basis_left is None):
+        return {}
+    if root is None or detail.basis_left is None:
+        raise UntraceableError("its original purchase is not to be found")
+    before, after = detail.basis_left
+    fits = after - before == row.basis and min(before, after) >= 0 and max(before, after) <= root.basis
+    if not fits or (row.usage_before, row.policy_no) != (root.usage_before, root.policy_no):
+        raise UntraceableError(f"its basis {row.basis:,} ({before:,} to {after:,}) does not fit its original")
+    if undone is None:
+        return taken_back(_rated(frame, root), _terms(frame, root), detail, before, after)
+    return granted_again(_rated(frame, root), _terms(frame, root), detail, _detail(undone), before, after)
+
+
+def _rated(frame: Frame, row: Row[Any]) -> Rated:
+    return Rated(
+        amount=row.approved,
+        basis=row.basis,
+        usage_before=row.usage_before,
+        moment=day_of_date(row.local_day) * 1_000_000 + row.local_time,
+        channel=row.channel,
+        groups=frame.facts.groups_on(row.merchant_no, row.local_day),
+        company=bool(row.company),
+        detail=_detail(row),
+    )
+
+
+def _terms(frame: Frame, row: Row[Any]) -> Terms:
+    terms = frame.facts.terms.get(row.policy_no)
+    if terms is None:
+        raise UntraceableError(f"its policy {row.policy_no} is not the programme's")
+    return terms
+
+
+def _detail(row: Row[Any]) -> Detail:
+    try:
+        return decode_detail(row.detail.encode())
+    except msgspec.DecodeError:
+        return NO_DETAIL  # unreadable is untraceable
+
+
+def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], _Behind]:
+    """For each return the purchase behind it; through the refund or void, where one was reversed."""
+    found: dict[tuple[int, int, int], _Behind] = {}
+    wanted: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = [
+        (row, row, None) for row in returns if row.original_seq
+    ]
+    for _ in range(2):
+        if not wanted:
+            break
+        originals = {
+            (o.bucket, o.wallet_id, o.seq): o for o in _originals(frame, [of for _, of, _ in wanted])
+        }
+        onward: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = []
+        for row, of, undone in wanted:
+            original = originals.get((of.bucket, of.wallet_id, of.original_seq))
+            if original is None:
+                continue
+            if original.kind in (Kind.REFUND, Kind.VOID):
+                onward.append((row, original, original))
+            elif original.kind == Kind.PURCHASE:
+                found[(row.bucket, row.wallet_id, row.seq)] = (original, undone)
+        wanted = onward
+    return found
+
+
+def _originals(frame: Frame, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
+    keys: list[tuple[int, int, int, date]] = []
+    for row in rows:
+        original = _detail(row).original
+        if original is not None:
+            day = date_of_day(original["day"])
+            keys.append((row.bucket, row.wallet_id, row.original_seq, day))
+    if not keys:
+        return ()
+    buckets, wallets, seqs, days = (list(column) for column in zip(*keys, strict=True))
+    parameters = {"buckets": buckets, "wallets": wallets, "seqs": seqs, "days": days}
+    return frame.connection.execute(_ORIGINALS, {**parameters, "first": min(days), "last": max(days)}).all()
+
+
+def name(row: Row[Any]) -> str:
+    """A payment as faults name it."""
+    key = f"{row.terminal_id}/{row.stan:06d} of {row.local_day}"
+    return f"payment {key} (wallet {row.wallet_id} posting {row.seq})"
+
+
+def _won_by(frame: Frame, won: Won) -> str:
+    shares = (
+        f"{frame.facts.funder_id.get(no, no)}{f' (budget {budget})' if budget else ''} {amount:,}"
+        for (no, budget), amount in sorted(won.items())
+    )
+    return ", ".join(shares) or "none"
