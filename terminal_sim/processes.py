@@ -7,9 +7,10 @@ stops it again: SIGTERM first, SIGKILL when that is not heard.
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,9 +66,16 @@ def program(name: str) -> str:
 
 
 async def run_command(
-    name: str, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S, cwd: Path | None = None
+    name: str,
+    *arguments: str,
+    timeout_s: float = COMMAND_TIMEOUT_S,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Runs a program to its end. Raises ProgramError when it takes longer than `timeout_s`."""
+    """Runs a program to its end, with `environment` added to this one's.
+
+    Raises ProgramError when it takes longer than `timeout_s`.
+    """
     shown = " ".join((name, *arguments))
     process = await asyncio.create_subprocess_exec(
         program(name),
@@ -76,6 +84,7 @@ async def run_command(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
+        env={**os.environ, **(environment or {})},
     )
     try:
         async with asyncio.timeout(timeout_s):

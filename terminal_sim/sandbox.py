@@ -32,7 +32,9 @@ _SERVER_LEFTOVERS: Final = ("postmaster.pid", ".handle_pids.json", ".handle_pids
 class Run(Protocol):
     """Runs a program to its end; see `run_command`."""
 
-    async def __call__(self, name: str, *arguments: str) -> Finished: ...
+    async def __call__(
+        self, name: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Finished: ...
 
 
 class Installation:
@@ -57,12 +59,18 @@ class Installation:
         """`dure-switch` with this configuration."""
         return await self.run("dure-switch", "--config", str(self.config), *arguments)
 
-    async def settlement(self, command: str, *arguments: str) -> Finished:
-        """`dure-settlement COMMAND` with its configuration. Raises ProgramError when there is none."""
+    async def settlement(
+        self, command: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Finished:
+        """`dure-settlement COMMAND` (one or two words, as one text) with its configuration.
+
+        Raises ProgramError when there is none.
+        """
         if self.settlement_config is None:
             raise ProgramError("settlement has no configuration here: give --settlement-config FILE")
         config = str(self.settlement_config)
-        return await self.run("dure-settlement", command, "--config", config, *arguments)
+        words = (*command.split(), "--config", config, *arguments)
+        return await self.run("dure-settlement", *words, environment=environment)
 
     async def set_clock(self, instant: datetime) -> None:
         """Moves the simulated clock."""
@@ -119,8 +127,10 @@ class ThrowAway(Installation):
     async def set_clock(self, instant: datetime) -> None:
         set_clock(self.directory / "clock", instant)
 
-    def pays_for(self, programme_id: str) -> None:
-        (self.directory / "settlement.toml").write_text(settlement_toml(programme_id), "utf-8")
+    def pays_for(self, programme_id: str, *, through_bank: bool = False) -> None:
+        """Writes settlement's configuration; `through_bank`: operators have names, files go to a folder."""
+        text = settlement_toml(programme_id, through_bank=through_bank)
+        (self.directory / "settlement.toml").write_text(text, "utf-8")
 
     def tls(self) -> ssl.SSLContext:
         pki = self.directory / PKI_FOLDER

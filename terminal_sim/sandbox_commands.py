@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.environ.update(order["environment"])
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for descriptor, path in ((1, order["output"]), (2, order["complaint"])):
             os.dup2(os.open(path, os.O_WRONLY), descriptor)
@@ -61,10 +63,10 @@ class Commands:
         self._all: list[_Resident] = []
         self._folder = tempfile.TemporaryDirectory(prefix="dure-commands-")
 
-    async def run(self, name: str, *arguments: str) -> Finished:
+    async def run(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
         """As `run_command`. Raises ProgramError."""
         if name not in MODULES:
-            return await run_command(name, *arguments)
+            return await run_command(name, *arguments, environment=environment)
         idle = self._idle.get(name)
         if idle is None:
             idle = self._idle[name] = asyncio.Queue()
@@ -74,7 +76,7 @@ class Commands:
                 idle.put_nowait(resident)
         resident = await idle.get()
         try:
-            return await resident.run(arguments)
+            return await resident.run(arguments, dict(environment or {}))
         finally:
             idle.put_nowait(resident)
 
@@ -94,7 +96,7 @@ class _Resident:
         self._complaint = stem.with_suffix(".err")
         self._process: asyncio.subprocess.Process | None = None
 
-    async def run(self, arguments: tuple[str, ...]) -> Finished:
+    async def run(self, arguments: tuple[str, ...], environment: dict[str, str]) -> Finished:
         shown = " ".join((self.name, *arguments))
         process = await self._started()
         assert process.stdin is not None  # noqa: S101 - both pipes are asked for
@@ -104,6 +106,7 @@ class _Resident:
         order = {
             "name": self.name,
             "arguments": arguments,
+            "environment": environment,
             "output": str(self._output),
             "complaint": str(self._complaint),
         }

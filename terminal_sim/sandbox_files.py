@@ -70,9 +70,21 @@ outbox = "outbox"
 
 [originator.{programme}]
 name = "{programme} settlement account"
-account = "100200300400"
-bank = "088"
+account = "{account}"
+bank = "{bank}"
 """
+_THROUGH_BANK: Final = """\
+
+[people]
+identity = "password"
+
+[delivery]
+channel = "folder"
+folder = "bank"
+remote_taken = "taken"
+"""
+HOUSE_ACCOUNT: Final = "100200300400"
+HOUSE_BANK: Final = "088"
 _LISTENER: Final = """\
 
 [[listener]]
@@ -110,9 +122,13 @@ def switch_toml(hsm_port: int, seed: int, lines: Mapping[str, Line | None]) -> s
     return text
 
 
-def settlement_toml(programme_id: str) -> str:
-    """Settlement's configuration, for the merchants of one programme."""
-    return _SETTLEMENT_TOML.format(programme=programme_id)
+def settlement_toml(programme_id: str, *, through_bank: bool = False) -> str:
+    """Settlement's configuration, for the merchants of one programme.
+
+    `through_bank`: operators have names and passwords, and files are delivered to the folder `bank`.
+    """
+    text = _SETTLEMENT_TOML.format(programme=programme_id, account=HOUSE_ACCOUNT, bank=HOUSE_BANK)
+    return text + _THROUGH_BANK if through_bank else text
 
 
 def _test_key(key_type: str, name: str, seed: int) -> str:

@@ -68,6 +68,10 @@ async def test_resident_interpreters_give_the_same_as_the_program_itself() -> No
                 resident = await commands.run("dure-switch", *arguments)
                 assert (resident.code, resident.complaint) == (alone.code, alone.complaint)
                 assert resident.output == alone.output
+        for _ in range(2):
+            told = await commands.run("dure-switch", "proof", environment={"DURE_SWITCH_CONFIG": "a.toml"})
+            assert "a.toml" in told.complaint
+            assert "a.toml" not in (await commands.run("dure-switch", "proof")).complaint
         other = await commands.run("dure-hsm-sim", "check-config")
         assert json.loads(other.output)["port"] >= 0
     finally:
