@@ -32,6 +32,7 @@ _NETTED = text("""
          WHERE programme_no = :programme_no AND business_date = :day AND cycle = :cycle AND attempt = 1) p
     USING (merchant_no) WHERE n.paid IS DISTINCT FROM p.won ORDER BY merchant_no LIMIT 5
 """)
+# A later cycle has no sales: the date's entries were netted by the first.
 _SALES = text(f"""
     SELECT merchant_no, n.net, e.net AS booked FROM
         (SELECT merchant_no, sales - refunds AS net FROM merchant_net
@@ -41,7 +42,7 @@ _SALES = text(f"""
         (SELECT merchant_no,
                 sum(CASE WHEN credit = {Account.MERCHANT_PAYABLE:d} THEN won ELSE -won END)::bigint AS net
          FROM entry
-         WHERE programme_no = :programme_no AND business_date = :day
+         WHERE programme_no = :programme_no AND business_date = :day AND :cycle = 1
            AND source IN ({Source.PAYMENT:d}, {Source.ACT:d})
            AND (debit = {Account.MERCHANT_PAYABLE:d} OR credit = {Account.MERCHANT_PAYABLE:d})
          GROUP BY merchant_no) e USING (merchant_no)
