@@ -28,6 +28,15 @@ from tests.support.sftp import Bank
 DAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 21, 3, tzinfo=SEOUL)
 _USERS = itertools.count(1)
+_ROWS = (
+    """INSERT INTO payout (programme_no, business_date, cycle, merchant_no, attempt, pay_on, won,
+     end_to_end_id, bank_code, account_no, account_holder)
+     VALUES (1, '2026-11-20', 1, :no, 1, '2026-11-24', 1000, :id || '-P', '088', '110', '김사장')""",
+    """INSERT INTO bank_file VALUES (1, :no, '2026-11-20', 1, 'pain.001', 'safeguarded', 'd', '1', '020',
+     '2026-11-24', :id, :id || '-B1', :name, 'r', now(), 'maker', 1, 1000, :sha, :state)""",
+    "INSERT INTO bank_file_line VALUES (1, :no, 1, :id || '-P')",
+    "INSERT INTO file_approval VALUES (1, :no, 1, :sha, 'maker', 'checker', now(), NULL, '')",
+)
 
 
 class Post:
@@ -52,20 +61,8 @@ class Post:
             path.write_bytes(content)
         row = {"no": number, "name": name, "sha": sha256, "state": state, "id": f"DURE00001-{number:06d}"}
         with self.engine.begin() as connection:
-            for statement in (
-                "INSERT INTO payout (programme_no, business_date, cycle, merchant_no, attempt, pay_on, won,"
-                " end_to_end_id, bank_code, account_no, account_holder) VALUES (1, '2026-11-20', 1, :no, 1,"
-                " '2026-11-24', 1000, :id || '-P', '088', '110', '김사장')",
-                "INSERT INTO bank_file VALUES (1, :no, '2026-11-20', 1, 'pain.001', 'safeguarded', 'd', '1', '020',"
-                " '2026-11-24', :id, :id || '-B1', :name, 'r', now(), 'maker', 1, 1000, :sha, :state)",
-                "INSERT INTO bank_file_line VALUES (1, :no, 1, :id || '-P')",
-            ):
+            for statement in _ROWS if state == "approved" else _ROWS[:-1]:
                 connection.execute(text(statement), row)
-            if state == "approved":
-                connection.execute(
-                    text("INSERT INTO file_approval VALUES (1, :no, 1, :sha, 'maker', 'checker', now(), NULL, '')"),
-                    row,
-                )
         return name
 
     def deliver(self, observer: Observer | None = None, *names: str) -> DeliverOutcome:

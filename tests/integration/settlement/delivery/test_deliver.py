@@ -221,7 +221,7 @@ def test_files_that_people_fetch(folder: Post) -> None:
 
 
 def test_a_share_that_is_not_mounted_is_no_place_to_leave_files(folder: Post) -> None:
-    name = folder.file(1)
+    folder.file(1)
     gone = folder.with_delivery(remote_outbox="elsewhere")
     outcome = gone.deliver()
     assert outcome.away
