@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from sqlalchemy import Connection
 
@@ -23,6 +24,7 @@ from settlement.cli.runtime import (
 from settlement.domain.roles import Role
 from settlement.errors import UsageError
 from settlement.frame import Observer
+from settlement.papers import bundle as bundling
 from settlement.papers import statement_read as reading
 from settlement.papers.as_text import as_text
 from settlement.papers.forms import as_json as paper_json
@@ -157,6 +159,37 @@ def _write_all(
         watching.progress("statements", done, len(numbers))
     watching.reached("statements:done")
     return done
+
+
+@report.command("bundle")
+def bundle(
+    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="A new folder, or a new file: NAME.tar.")],
+    month: MonthOption = None,
+    day: DayOption = None,
+    first: FromOption = None,
+    until: UntilOption = None,
+    programme: ProgrammeOption = None,
+    operator: OperatorOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """The auditor's bundle of closed dates: books, files, approvals, answers, rules, audit log, proof.
+
+    Whoever gets it checks it alone: python verify_bundle.py BUNDLE. Tell them the manifest's sha256 that is
+    shown at the end by another way than the bundle goes.
+    """
+    with reading_books(config, operator, Role.AUDITOR) as (settings, connection, watching):
+        period = _period(month, day, first, until)
+        number = programme_of(connection, programme).programme_no
+        made = bundling.write_bundle(
+            connection, settings, number, period, to, lambda done, of: watching.progress("bundle", done, of)
+        )
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(made), indent=2).decode())
+        return
+    typer.echo(f"{made.path}: {made.files:,} files, {made.size:,} bytes, {made.entries:,} entries")
+    typer.echo(f"manifest sha256 {made.sha256}")
+    typer.echo(f"check it with: python {bundling.VERIFIER} {made.path}")
 
 
 def _period(month: str | None, day: str | None, first: str | None, until: str | None) -> Period:

@@ -13,11 +13,13 @@ import xlsxwriter  # type: ignore[import-untyped]
 
 from settlement.errors import UsageError
 from settlement.papers.as_text import width
-from settlement.papers.paper import NUMBERS, Cell, Column, Fact, Kind, Paper, Table, percent
+from settlement.papers.paper import NUMBERS, Cell, Column, Fact, Kind, Paper, Table
 
+PPM = 1_000_000
 ROWS_MAX = 1_000_000  # of a sheet, its head and sum aside (the format ends at 1,048,576)
 _SHEET_NAME_MAX = 31
 _NUMBER = "#,##0"
+_RATE = "0.00##%"
 _WIDTHS = {Kind.WON: 16, Kind.COUNT: 12, Kind.DATE: 13, Kind.RATE: 10, Kind.TEXT: 22}
 _WIDE = 48
 _FONT = "맑은 고딕"
@@ -53,7 +55,7 @@ class _Formats:
         self.text = book.add_format(base)
         self.note = book.add_format({**base, "text_wrap": True})
         self.number = book.add_format({**base, "num_format": _NUMBER})
-        self.right = book.add_format({**base, "align": "right"})
+        self.rate = book.add_format({**base, "num_format": _RATE})
         self.day = book.add_format({**base, "num_format": "yyyy-mm-dd", "align": "left"})
         head = {**base, "bold": True, "bg_color": "#E8EEF4", "bottom": 1, "text_wrap": True}
         self.head = book.add_format(head)
@@ -143,7 +145,7 @@ def _write(
         sheet.write_string(line, at, value, text)
     elif isinstance(value, int):
         if kind is Kind.RATE:
-            sheet.write_string(line, at, percent(value), formats.right)
+            sheet.write_number(line, at, value / PPM, formats.rate)
         else:
             sheet.write_number(line, at, value, number)
     else:

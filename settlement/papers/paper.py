@@ -79,7 +79,7 @@ def shown(value: Cell, kind: Kind) -> str:
     if kind is Kind.RATE and isinstance(value, int):
         return percent(value)
     if kind in NUMBERS and isinstance(value, int):
-        return f"{value:,}".replace("-", "−")
+        return f"{value:,}"
     return str(value)
 
 
@@ -87,7 +87,7 @@ def percent(ppm: int) -> str:
     """A rate in ppm as a percentage: 1500 is 0.15 %."""
     whole, rest = divmod(abs(ppm), 10_000)
     digits = f"{rest:04d}".rstrip("0")
-    return f"{'−' if ppm < 0 else ''}{whole}{'.' + digits if digits else ''} %"
+    return f"{'-' if ppm < 0 else ''}{whole}{'.' + digits if digits else ''} %"
 
 
 def lean(table: Table) -> Table:

@@ -61,12 +61,9 @@ def _business_no(number: str) -> str:
 def _sums(statement: Statement, words: Words) -> Table:
     summed = totals(statement.lines)
     rows: list[tuple[Cell, ...]] = [(words["opening"], statement.opening)]
-    rows += [
-        (f"{'+' if sign > 0 else '−'} {words[name]}", sign * summed[name])
-        for name, sign in _SIGNED
-        if name in _ALWAYS or summed[name]
-    ]
-    rows += [(f"= {words['paid']}", summed["paid"]), (words["closing"], statement.closing)]
+    rows += [(words[name], sign * summed[name]) for name, sign in _SIGNED if name in _ALWAYS or summed[name]]
+    due = (words["due"], summed["paid"] + statement.closing)
+    rows += [due, (words["paid_of"], summed["paid"]), (words["closing"], statement.closing)]
     return Table(words["sums"], (Column(words["item"], wide=True), Column(words["won"], Kind.WON)), rows)
 
 
