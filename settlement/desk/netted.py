@@ -82,10 +82,11 @@ _STORED_TERMS = text(
     _MERCHANTS.format(
         **_NUMBERS,
         taken=_BY_THIS_RUN,
-        more=", n.fee_rate_ppm AS stored_rate, n.held AS stored_held, n.reserve_ppm AS stored_reserve,"
-        " n.reserve_max AS stored_max",
-        joined=" LEFT JOIN merchant_net n ON n.programme_no = :programme_no AND n.business_date = :day"
-        " AND n.cycle = :cycle AND n.merchant_no = m.merchant_no",
+        more=", stored_rate, stored_held, stored_reserve, stored_max",
+        joined=" LEFT JOIN (SELECT merchant_no, fee_rate_ppm AS stored_rate, held AS stored_held,"
+        " reserve_ppm AS stored_reserve, reserve_max AS stored_max FROM merchant_net"
+        " WHERE programme_no = :programme_no AND business_date = :day AND cycle = :cycle) n"
+        " USING (merchant_no)",
     )
 )
 _TAKE = tuple(

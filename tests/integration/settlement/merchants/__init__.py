@@ -1,0 +1,1 @@
+"""What merchants get: nets of many nights, holds, rebates, subsidies, days that move."""
