@@ -72,7 +72,8 @@ def on_disk(settings: Settings) -> Iterator[None]:
 def draft(connection: Connection, row: FileRow, path: Path) -> str:
     """Write the draft of `path` from the rows, read it back, and return the SHA-256 of its bytes.
 
-    Raises ControlMismatchError, without leaving a draft, where what was read is not what was to be paid.
+    Reads in the caller's transaction. Raises ControlMismatchError, without leaving a draft, where what was
+    read is not what was to be paid.
     """
     profile, order = profile_of(row.profile), row.order()
 
@@ -82,9 +83,8 @@ def draft(connection: Connection, row: FileRow, path: Path) -> str:
     make_folder(path.parent)
     written = draft_of(path)
     try:
-        with connection.begin():
-            write_draft(path, fill)
-        with connection.begin(), written.open("rb") as source:
+        write_draft(path, fill)
+        with written.open("rb") as source:
             profile.check(source, order, transfers_of(connection, row))
     except (OrderError, ControlError) as error:
         written.unlink(missing_ok=True)
@@ -141,7 +141,8 @@ def keep(connection: Connection, settings: Settings, row: FileRow, *, restore: b
     if archived.exists():
         _hold(archived, row.sha256)
     else:
-        draft(connection, row, archived)
+        with connection.begin():
+            draft(connection, row, archived)
         settle(archived, row.sha256)
         restored.append(str(archived))
     wanted = row.state in _IN_OUTBOX and (restore or settings.delivery.channel != "none")

@@ -8,6 +8,8 @@ back, archive, outbox, .sha256, and .done last of all. Whoever fetches files wai
 import hashlib
 from typing import BinaryIO, cast
 
+from sqlalchemy import text
+
 from settlement.desk import bankfiles
 from settlement.disk import make_folder, sha256_of
 from settlement.domain.run import State, Step
@@ -15,6 +17,7 @@ from settlement.errors import ConfigurationError, ControlMismatchError
 from settlement.files import naming
 from settlement.files.orders import OrderError, Party, admit_order, admitted
 from settlement.frame import Frame
+from settlement.people.audit import note
 from settlement.reference import Facts
 from settlement.report import EmitOutcome, FileReport
 from settlement.settings import Originator, Settings
@@ -30,8 +33,34 @@ from settlement.store.files import (
     unfiled,
 )
 from settlement.store.runs import begin_step, end_step
+from switch.ledger.chart import Account
 
 FUNDER = "funder:"
+
+# What the books hold as sent of each payout that stands in its first file. A payout of a voided file was held
+# against them before. Nothing is booked for own transfers until the bank has moved them.
+_UNBOOKED = text(f"""
+    WITH filed AS (
+        SELECT p.* FROM bank_file_line l JOIN payout p USING (end_to_end_id)
+        WHERE l.programme_no = :programme_no AND l.file_no >= :first AND NOT EXISTS (
+            SELECT FROM bank_file_line o WHERE o.programme_no = l.programme_no
+            AND o.end_to_end_id = l.end_to_end_id AND o.file_no < :first)
+    ), open AS (
+        SELECT min(s.booked_on) AS since FROM settlement_step s
+        WHERE s.programme_no = :programme_no AND s.step = 'pay_merchants' AND NOT EXISTS (
+            SELECT FROM settlement_step e WHERE e.programme_no = s.programme_no AND e.step = 'emit_files'
+            AND (e.business_date, e.cycle) = (s.business_date, s.cycle) AND e.state = 'done')
+    ), booked AS (
+        SELECT posting, merchant_no, sum(won)::bigint AS won FROM house_entry, open
+        WHERE programme_no = :programme_no AND business_date >= since AND credit = {Account.PAYOUT_SENT:d}
+        GROUP BY posting, merchant_no
+    )
+    SELECT f.end_to_end_id, f.won, coalesce(b.won, 0) AS booked FROM filed f
+    LEFT JOIN booked b ON b.merchant_no = f.merchant_no AND b.posting = CASE
+        WHEN f.attempt = 1 THEN 'pay_merchants:' || to_char(f.business_date, 'YYYY-MM-DD') || ':' || f.cycle
+        ELSE 'represent:' || f.end_to_end_id END
+    WHERE f.won IS DISTINCT FROM b.won ORDER BY f.end_to_end_id LIMIT 5
+""")  # noqa: S608 (a number of our own enumeration)
 
 
 def ready(settings: Settings, facts: Facts) -> None:
@@ -105,6 +134,7 @@ def _freeze(frame: Frame) -> None:
     parts = unfiled(connection, frame.key.programme_no, most)
     rows = [_row(frame, part, number) for number, part in enumerate(parts, first)]
     freeze(connection, list(zip(parts, rows, strict=True)), most)
+    _hold_against_books(frame, first)
     calendar = frame.run.facts.calendar()
     for row in rows:
         order = row.order()
@@ -114,7 +144,19 @@ def _freeze(frame: Frame) -> None:
             write = bankfiles.profile_of(row.profile).write
             write(rehearsal, order, admitted(order, transfers_of(connection, row)))
         except OrderError as error:
-            raise ControlMismatchError(f"no file for {frame.day}: {error}") from error
+            raise ControlMismatchError(
+                f"no file for {frame.day}: {error}: correct it, or finish an earlier run first (status)"
+            ) from error
+
+
+def _hold_against_books(frame: Frame, first: int) -> None:
+    rows = frame.connection.execute(_UNBOOKED, {"programme_no": frame.key.programme_no, "first": first}).all()
+    if rows:
+        shown = "; ".join(f"{row.end_to_end_id} pays {row.won:,}, booked {row.booked:,}" for row in rows)
+        raise ControlMismatchError(
+            f"no file for {frame.day}: payouts against what the books hold as sent: {shown}:"
+            " run dure-switch proof"
+        )
 
 
 def _row(frame: Frame, part: Part, file_no: int) -> FileRow:
@@ -159,23 +201,38 @@ def _write(frame: Frame, rows: list[FileRow]) -> list[FileReport]:
     connection, settings, observer = frame.connection, frame.settings, frame.observer
     digests: list[str] = []
     for row in rows:
-        digests.append(bankfiles.draft(connection, row, bankfiles.archive_path(settings, row)))
-        observer.reached("emit_files:written")
+        if row.sha256 is None:
+            with connection.begin():
+                digests.append(bankfiles.draft(connection, row, bankfiles.archive_path(settings, row)))
+            observer.reached("emit_files:written")
+        else:
+            digests.append(row.sha256)
         observer.progress(Step.EMIT_FILES.value, len(digests), len(rows))
     for row, digest in zip(rows, digests, strict=True):
-        bankfiles.settle(bankfiles.archive_path(settings, row), digest)
-        observer.reached("emit_files:archived")
-        bankfiles.put_out(settings, row, digest)
-        observer.reached("emit_files:summed")
-        with connection.begin():
-            note_written(connection, row, digest)
-        observer.reached("emit_files:noted")
-        bankfiles.finish(settings, row)
-        observer.reached("emit_files:marked")
+        if row.sha256 is None:
+            _leave(frame, row, digest)
+        else:
+            bankfiles.keep(connection, settings, row, restore=True)
     return [
         FileReport(row.name, digest, row.pay_on, row.payments, row.won, row.file_no, row.debtor)
         for row, digest in zip(rows, digests, strict=True)
     ]
+
+
+def _leave(frame: Frame, row: FileRow, digest: str) -> None:
+    """Give a file its names and its hash; its .done comes last."""
+    connection, settings, observer = frame.connection, frame.settings, frame.observer
+    bankfiles.settle(bankfiles.archive_path(settings, row), digest)
+    observer.reached("emit_files:archived")
+    bankfiles.put_out(settings, row, digest)
+    observer.reached("emit_files:summed")
+    with connection.begin():
+        if note_written(connection, row, digest):
+            made: dict[str, object] = {"sha256": digest, "payments": row.payments, "won": row.won}
+            note(connection, frame.now(), row.made_by, "file:make", row.name, made)
+    observer.reached("emit_files:noted")
+    bankfiles.finish(settings, row)
+    observer.reached("emit_files:marked")
 
 
 class _Nowhere:

@@ -163,9 +163,9 @@ def transfers_of(connection: Connection, row: FileRow) -> Iterator[Transfer]:
             yield Transfer(name, won, Party(holder, account, bank))
 
 
-def note_written(connection: Connection, row: FileRow, sha256: str) -> None:
-    """Keep the hash of a file's bytes, once; the caller has made sure that there is no other yet."""
-    connection.execute(
+def note_written(connection: Connection, row: FileRow, sha256: str) -> bool:
+    """Keep the hash of a file's bytes, once; whether it was not kept before."""
+    result = connection.execute(
         update(bank_file)
         .where(
             bank_file.c.programme_no == row.programme_no,
@@ -174,3 +174,4 @@ def note_written(connection: Connection, row: FileRow, sha256: str) -> None:
         )
         .values(sha256=sha256)
     )
+    return result.rowcount == 1
