@@ -15,11 +15,12 @@ from typing import BinaryIO
 
 from settlement import disk
 from settlement.domain.answers import AnswerError
+from settlement.domain.statement import StatementError
 from settlement.errors import ControlMismatchError, ExitCode, UsageError
-from settlement.files import pain002
+from settlement.files import camt, pacs004, pain002
 from settlement.files.xml import UnsafeXmlError, check_size, root_of
 from settlement.frame import Frame
-from settlement.steps import statuses
+from settlement.steps import again, returns, statements, statuses
 from settlement.steps.taken import APPLIED, REFUSED, REPEATED, THEIRS, WAITS, Applied, InboxOutcome, TakenFile
 from settlement.store import inbound
 from settlement.store.inbound import Inbound
@@ -35,6 +36,9 @@ Apply = Callable[[Frame, Inbound, BinaryIO], Applied]
 
 FORMATS: dict[str, tuple[str, Apply]] = {
     pain002.NAMESPACE: (statuses.KIND, statuses.apply),
+    camt.STATEMENT: (statements.KIND, statements.apply),
+    camt.NOTICE: (returns.CAMT, returns.apply_camt),
+    pacs004.NAMESPACE: (returns.PACS, returns.apply_pacs),
 }
 """By namespace: what the format is called, and what applies it."""
 
@@ -52,13 +56,14 @@ def take(frame: Frame, given: Sequence[Path] = ()) -> InboxOutcome:
         if one is not None:
             fresh[one.inbound_no] = path
     told += _apply_all(frame)
+    resolved = again.look_again(frame)
     if not given:
         for number, path in fresh.items():
             with frame.connection.begin():
                 row = inbound.find(frame.connection, number)
             _clear(path, row)
             frame.observer.reached("inbox:cleared")
-    return InboxOutcome(tuple(told))
+    return InboxOutcome(tuple(told), tuple(resolved))
 
 
 def _lying(folder: Path) -> list[Path]:
@@ -145,15 +150,13 @@ def _apply(frame: Frame, file: Inbound) -> TakenFile:
     kind, code = "", ExitCode.EXCEPTIONS
     try:
         kind, done = _read(frame, file)
-    except (AnswerError, UnsafeXmlError) as error:
+    except (AnswerError, StatementError, UnsafeXmlError) as error:
         problem = str(error)
     except ControlMismatchError as error:
         problem, code = str(error), error.code
     else:
         frame.observer.reached("inbox:applied")
-        if done.state == APPLIED and not done.conflicts:
-            code = ExitCode.DONE
-        if done.state == THEIRS:
+        if done.state != WAITS and not done.conflicts:
             code = ExitCode.DONE
         return TakenFile(file.inbound_no, file.name, kind, done.state, done.told, done.conflicts, code)
     frame.connection.rollback()

@@ -4,6 +4,7 @@ from typing import BinaryIO
 
 from settlement.domain.answers import Answer, AnswerError, Asked, Verdict, in_words, interpret
 from settlement.domain.bankfiles import FileState
+from settlement.domain.matching import Item
 from settlement.domain.payouts import Change, PayoutEvent, PayoutState, judge
 from settlement.files.pain002 import read
 from settlement.frame import Frame
@@ -11,7 +12,7 @@ from settlement.people.audit import note as note_audit
 from settlement.steps.taken import THEIRS, Applied
 from settlement.store import bank
 from settlement.store import inbound as inbox
-from settlement.store.bank import BankFile, Item, Moved
+from settlement.store.bank import BankFile, Moved
 from settlement.store.house import book_each
 from settlement.store.runs import open_for_booking
 from switch.ledger.chart import Account

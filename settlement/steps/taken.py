@@ -28,9 +28,10 @@ class TakenFile(msgspec.Struct, frozen=True):
 
 
 class InboxOutcome(msgspec.Struct, frozen=True):
-    """Everything that was taken in."""
+    """Everything that was taken in; `resolved` are lines about entries that have left suspense by it."""
 
     files: tuple[TakenFile, ...] = ()
+    resolved: tuple[str, ...] = ()
 
     @property
     def code(self) -> ExitCode:

@@ -5,35 +5,16 @@ Both move through the same states (settlement.domain.payouts) and are found, mov
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, text, update
+from sqlalchemy import ARRAY, Connection, Integer, Row, Text, any_, cast, or_, select, text, update
 
 from settlement.domain.bankfiles import FileState
+from settlement.domain.matching import Item
 from settlement.domain.payouts import PayoutEvent, PayoutState
 from settlement.errors import ControlMismatchError
 from settlement.store.schema_bank import bank_file
-
-SAFEGUARDED = "safeguarded"
-
-
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """A payout (`merchant_no` above 0) or a transfer between own accounts, and the live file that it is in.
-
-    `debtor` and `payee` are codes of own accounts; a payout's payee is "".
-    """
-
-    end_to_end_id: str
-    merchant_no: int
-    funder_no: int
-    won: int
-    state: PayoutState
-    debtor: str
-    payee: str
-    booked_on: date | None
-    received_on: date | None
-    file_no: int
-    announced: bool
 
 
 class BankFile(msgspec.Struct, frozen=True):
@@ -127,6 +108,10 @@ def find_file(
     row = connection.execute(query.with_for_update() if held else query).first()
     if row is None:
         return None
+    return _file(row)
+
+
+def _file(row: Any) -> BankFile:
     return BankFile(
         row.programme_no,
         row.file_no,
@@ -273,3 +258,68 @@ def mark_answered(connection: Connection, programme_no: int) -> None:
         ),
         {"programme_no": programme_no},
     )
+
+
+def received(connection: Connection, programme_no: int, changes: Sequence[Moved], on: date) -> None:
+    """Transfers between own accounts have come in on the payee's account."""
+    done = connection.execute(
+        text(
+            "UPDATE house_transfer SET received_on = :on WHERE programme_no = :programme_no"
+            " AND end_to_end_id = ANY(CAST(:names AS text[])) AND received_on IS NULL"
+        ),
+        {
+            "on": on,
+            "programme_no": programme_no,
+            "names": [one.item.end_to_end_id for one in changes],
+        },
+    )
+    if done.rowcount != len(changes):
+        raise ControlMismatchError("a transfer has come in meanwhile: run the same again")
+
+
+def files_of(
+    connection: Connection, programme_no: int, names: Iterable[str], numbers: Iterable[int]
+) -> list[BankFile]:
+    """The live files with one of these identities or numbers."""
+    table = bank_file
+    wanted = sorted(set(names))
+    rows = connection.execute(
+        select(table)
+        .where(
+            table.c.programme_no == programme_no,
+            table.c.state != FileState.VOIDED.value,
+            or_(
+                table.c.message_id == any_(cast(wanted, ARRAY(Text))),
+                table.c.payment_information_id == any_(cast(wanted, ARRAY(Text))),
+                table.c.file_no == any_(cast(sorted(set(numbers)), ARRAY(Integer))),
+            ),
+        )
+        .order_by(table.c.file_no)
+    )
+    return [_file(row) for row in rows]
+
+
+def programme_of(connection: Connection, names: Sequence[str]) -> str | None:
+    """The programme's id of the first of these payments that is ours."""
+    row = connection.execute(
+        text(
+            "SELECT g.programme_id FROM (SELECT programme_no FROM payout WHERE end_to_end_id = ANY(:names)"
+            " UNION ALL SELECT programme_no FROM house_transfer WHERE end_to_end_id = ANY(:names)) i"
+            " JOIN programme g ON g.programme_no = i.programme_no ORDER BY g.programme_no LIMIT 1"
+        ),
+        {"names": list(names)},
+    ).first()
+    return row.programme_id if row else None
+
+
+def programme_no_of(connection: Connection, programme_id: str) -> int:
+    """A programme's number, -1 for one that the database does not have."""
+    found = connection.execute(
+        text("SELECT programme_no FROM programme WHERE programme_id = :id"), {"id": programme_id}
+    ).scalar()
+    return -1 if found is None else int(found)
+
+
+def programme_ids(connection: Connection) -> frozenset[str]:
+    """The ids of all programmes that there are."""
+    return frozenset(connection.execute(text("SELECT programme_id FROM programme")).scalars())

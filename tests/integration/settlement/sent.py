@@ -57,7 +57,8 @@ class Sent:
                     text(
                         "INSERT INTO payout (programme_no, business_date, cycle, merchant_no, attempt,"
                         " pay_on, won, end_to_end_id, bank_code, account_no, account_holder, state)"
-                        " VALUES (:no, :day, 1, :merchant, 1, :pay_on, :won, :name, '088', '110-222-333333', 'K', :state)"
+                        " VALUES (:no, :day, 1, :merchant, 1, :pay_on, :won, :name,"
+                        " '088', '110-222-333333', 'K', :state)"
                     ),
                     {
                         "no": self.no,
@@ -113,7 +114,8 @@ class Sent:
                     "INSERT INTO bank_file (programme_no, file_no, business_date, cycle, profile, debtor,"
                     " debtor_name, debtor_account, debtor_bank, pay_on, message_id, payment_information_id,"
                     " name, remittance, created_at, made_by, payments, won, sha256, state) VALUES (:no,"
-                    " :file, :day, 1, 'pain.001', :debtor, 'N', '1005000000017', '020', :pay_on, :message, :batch,"
+                    " :file, :day, 1, 'pain.001', :debtor, 'N', '1005000000017', '020', :pay_on,"
+                    " :message, :batch,"
                     " :name, 'R', '2026-11-21T00:30:00+09:00', 'maker', :count, :won, :sha, :state)"
                 ),
                 {
