@@ -1,6 +1,7 @@
 """Step 1: freeze a business date. After it, no posting can join the date, and its fingerprint is chained."""
 
 from datetime import date
+from itertools import chain as chain_of
 
 from sqlalchemy import Connection, func, select
 
@@ -8,9 +9,10 @@ from settlement.domain.run import State, Step
 from settlement.errors import ControlMismatchError
 from settlement.frame import Frame
 from settlement.report import DayOutcome
+from settlement.steps.sessions import read_apart
 from settlement.store.runs import begin_step, closed_through, end_step, insert_business_day
 from switch.domain.calendar import day_of_date
-from switch.store.dayhash import GENESIS, chain, day_digest
+from switch.store.dayhash import GENESIS, DayDigest, bucket_digests, chain, count_payments, day_digest
 from switch.store.schema import business_day
 
 
@@ -25,9 +27,21 @@ def _previous(connection: Connection, programme_no: int, day: date) -> str:
     return found or GENESIS
 
 
+def _digest(frame: Frame) -> DayDigest:
+    """The date's fingerprint; on a large date its buckets are shared out."""
+    connection, programme_no, day = frame.connection, frame.key.programme_no, frame.day
+    payments = count_payments(connection, programme_no, day)
+    parts = read_apart(
+        connection,
+        payments,
+        lambda session, first, last: bucket_digests(session, programme_no, day, first, last),
+    )
+    return day_digest(connection, programme_no, day, payments=payments, buckets=chain_of(*parts))
+
+
 def preview(frame: Frame) -> DayOutcome:
     """The fingerprint that closing the date now would freeze."""
-    digest = day_digest(frame.connection, frame.key.programme_no, frame.day)
+    digest = _digest(frame)
     link = chain(_previous(frame.connection, frame.key.programme_no, frame.day), digest)
     return DayOutcome(digest.payments, digest.entries, digest.won, link)
 
@@ -45,7 +59,7 @@ def run(frame: Frame) -> DayOutcome:
             )
         begin_step(connection, key, Step.CLOSE_DAY, now, "")
         previous = _previous(connection, key.programme_no, frame.day)
-        digest = day_digest(connection, key.programme_no, frame.day)
+        digest = _digest(frame)
         frame.observer.reached("close_day:hashed")
         link = chain(previous, digest)
         insert_business_day(
@@ -76,3 +90,16 @@ def frozen_sha256(frame: Frame) -> str:
         )
     ).scalar_one()
     return found
+
+
+def entries(frame: Frame) -> int:
+    """How many entries the date has; 0 where it is not closed yet."""
+    table = business_day
+    return (
+        frame.connection.execute(
+            select(table.c.entries).where(
+                table.c.programme_no == frame.key.programme_no, table.c.business_date == frame.day
+            )
+        ).scalar()
+        or 0
+    )

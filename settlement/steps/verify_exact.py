@@ -4,12 +4,12 @@ Whatever is not plain goes it – returns, grants that fell short, campaigns' wi
 way (`verify_plain`) could not vouch for.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from settlement.domain.recompute import (
     Rated,
@@ -68,8 +68,9 @@ _JUDGED = f"""FROM payment p WHERE p.programme_no = :programme_no AND p.business
 # Entries are looked up payment by payment: what goes this way is little beside the date.
 _EXACT = text(f"""
     SELECT {_PAYMENT}, p.cashback, e.funders, e.budgets, e.wons
-    FROM (SELECT * {_JUDGED} AND (NOT ({PLAIN}) OR :everything
-          OR (p.policy_no, p.channel, p.basis, p.cashback) IN (
+    FROM (SELECT * {_JUDGED} AND p.bucket BETWEEN :first_bucket AND :last_bucket AND (
+          :unplain AND NOT ({PLAIN}) OR :everything AND {PLAIN}
+          OR {PLAIN} AND (p.policy_no, p.channel, p.basis, p.cashback) IN (
               SELECT * FROM unnest(CAST(:policies AS integer[]), CAST(:channels AS text[]),
                                    CAST(:bases AS bigint[]), CAST(:cashbacks AS bigint[]))))) p
     LEFT JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
@@ -101,23 +102,53 @@ def window(frame: Frame) -> dict[str, object]:
     return {**frame.of_day(), "first": first, "last": last}
 
 
-def faults(frame: Frame, suspects: Iterable[Suspect] | None) -> Iterator[str | None]:
-    """Judge what is not plain, and the suspects among what is (None: all of it), payment by payment.
+class Range(msgspec.Struct, frozen=True):
+    """The wallets that one session judges: first and last bucket."""
 
-    Yields None for a payment that stands, else what is wrong with it, in the order of wallets.
+    first: int
+    last: int
+
+
+def unplain(frame: Frame, session: Connection, part: Range) -> Iterator[str | None]:
+    """Judge what is not plain, payment by payment, in the order of wallets.
+
+    Yields None for a payment that stands, else what is wrong with it.
     """
+    return _faults(frame, session, part, (), unplain=True, everything=False)
+
+
+def doubted(
+    frame: Frame, session: Connection, part: Range, suspects: Iterable[Suspect] | None
+) -> Iterator[str | None]:
+    """Likewise those plain purchases that the quick way does not vouch for (None: all of them)."""
+    found = tuple(suspects or ())
+    return _faults(frame, session, part, found, unplain=False, everything=suspects is None)
+
+
+def _faults(
+    frame: Frame,
+    session: Connection,
+    part: Range,
+    suspects: Sequence[Suspect],
+    *,
+    unplain: bool,
+    everything: bool,
+) -> Iterator[str | None]:
     policies, channels, bases, cashbacks = zip(*suspects, strict=True) if suspects else ((), (), (), ())
     wanted = {
-        "everything": suspects is None,
+        "first_bucket": part.first,
+        "last_bucket": part.last,
+        "unplain": unplain,
+        "everything": everything,
         "policies": list(policies),
         "channels": list(channels),
         "bases": list(bases),
         "cashbacks": list(cashbacks),
     }
     options = {"yield_per": CHUNK_ROWS}
-    result = frame.connection.execute(_EXACT, {**window(frame), **wanted}, execution_options=options)
+    result = session.execute(_EXACT, {**window(frame), **wanted}, execution_options=options)
     for rows in result.partitions(CHUNK_ROWS):
-        roots = _roots(frame, [row for row in rows if row.kind in _RETURNS])
+        roots = _roots(session, [row for row in rows if row.kind in _RETURNS])
         for row in rows:
             yield _fault(frame, row, roots)
 
@@ -191,7 +222,7 @@ def _detail(row: Row[Any]) -> Detail:
         return NO_DETAIL  # unreadable is untraceable
 
 
-def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], _Behind]:
+def _roots(session: Connection, returns: list[Row[Any]]) -> dict[tuple[int, int, int], _Behind]:
     """For each return the purchase behind it; through the refund or void, where one was reversed."""
     found: dict[tuple[int, int, int], _Behind] = {}
     wanted: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = [
@@ -201,7 +232,7 @@ def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], 
         if not wanted:
             break
         originals = {
-            (o.bucket, o.wallet_id, o.seq): o for o in _originals(frame, [of for _, of, _ in wanted])
+            (o.bucket, o.wallet_id, o.seq): o for o in _originals(session, [of for _, of, _ in wanted])
         }
         onward: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = []
         for row, of, undone in wanted:
@@ -216,7 +247,7 @@ def _roots(frame: Frame, returns: list[Row[Any]]) -> dict[tuple[int, int, int], 
     return found
 
 
-def _originals(frame: Frame, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
+def _originals(session: Connection, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
     keys: list[tuple[int, int, int, date]] = []
     for row in rows:
         original = _detail(row).original
@@ -227,7 +258,7 @@ def _originals(frame: Frame, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
         return ()
     buckets, wallets, seqs, days = (list(column) for column in zip(*keys, strict=True))
     parameters = {"buckets": buckets, "wallets": wallets, "seqs": seqs, "days": days}
-    return frame.connection.execute(_ORIGINALS, {**parameters, "first": min(days), "last": max(days)}).all()
+    return session.execute(_ORIGINALS, {**parameters, "first": min(days), "last": max(days)}).all()
 
 
 def name(row: Row[Any]) -> str:

@@ -6,7 +6,7 @@ and budget). The rules – the same `purchase` as the exact way's – then judge
 or it does not; what it does not vouch for goes the exact way, which has the last word and the words.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from settlement.domain.recompute import Plain, UntraceableError, Won, keys_of, level, plain
 from settlement.frame import Frame
-from settlement.steps.sessions import read_apart
-from settlement.steps.verify_exact import CHUNK_ROWS, GRANTING, MOVING, PLAIN, POSTED, Suspect, window
+from settlement.steps.verify_exact import CHUNK_ROWS, GRANTING, MOVING, PLAIN, POSTED, Range, Suspect, window
 from switch.domain.granting import Key
 from switch.domain.wallet import Holder
 from switch.ledger.chart import Account
@@ -49,40 +48,23 @@ class _Case(msgspec.Struct, frozen=True):
     asked: tuple[str, ...]
 
 
-def vouch(frame: Frame) -> Vouched:
-    """Look at every payment of the date and at every entry of cashback."""
+def vouch(frame: Frame, session: Connection, part: Range) -> Vouched:
+    """Look at every payment of the date and at every entry of cashback, of these wallets."""
     case = _case(frame)
     near = timedelta(days=NEAR_DAYS)
-    of_day = {
+    parameters = {
         **window(frame),
         "near_first": frame.day - near,
         "near_last": frame.day + near,
         "asked": list(case.asked),
+        "first_bucket": part.first,
+        "last_bucket": part.last,
     }
-
-    def part(session: Connection, first: int, last: int) -> Vouched:
-        found = Vouched()
-        buckets = {"first_bucket": first, "last_bucket": last}
-        parameters = {**of_day, **buckets}
-        options = {"yield_per": CHUNK_ROWS}
-        rows = session.execute(text(case.statement), parameters, execution_options=options)
-        for chunk in rows.partitions(CHUNK_ROWS):
-            _judge(frame, case.keys, chunk, found)
-        return found
-
-    return _together(read_apart(frame.connection, part))
-
-
-def _together(parts: Iterable[Vouched]) -> Vouched:
-    whole = Vouched()
-    for part in parts:
-        whole.payments += part.payments
-        whole.orphans |= part.orphans
-        if part.suspects is None:
-            whole.suspects = None
-        elif whole.suspects is not None:
-            whole.suspects |= part.suspects
-    return whole
+    found = Vouched()
+    rows = session.execute(text(case.statement), parameters, execution_options={"yield_per": CHUNK_ROWS})
+    for chunk in rows.partitions(CHUNK_ROWS):
+        _judge(frame, case.keys, chunk, found)
+    return found
 
 
 def _judge(frame: Frame, keys: Sequence[Key], rows: Sequence[Row[Any]], found: Vouched) -> None:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from settlement.frame import Frame
-from settlement.steps.sessions import read_apart
-from settlement.steps.verify_exact import MOVING, POSTED, name, window
+from settlement.steps.verify_exact import MOVING, POSTED, Range, name, window
 from switch.domain.calendar import date_of_day
 from switch.domain.payment import Kind
 from switch.store.dayhash import LOOKAHEAD_DAYS
@@ -54,31 +52,22 @@ _EXACT = text(f"""
 """)  # noqa: S608
 
 
-def faults(frame: Frame) -> Iterator[str]:
+def faults(frame: Frame, session: Connection, part: Range) -> Iterator[str]:
     """The purchases of the date whose usage before them is not what the journal adds up to."""
     at = window(frame)
-    months = sorted(frame.connection.execute(_MONTHS, at).scalars())
+    months = sorted(session.execute(_MONTHS, at).scalars())
     if not months:
         return
     # A return counts in its original's month, whatever day its terminal holds it to be: so the month is found
     # by business dates. The month's first payment can be booked that much earlier, if its clock was ahead.
     since = date_of_day(months[0] * 100 + 1) - timedelta(days=LOOKAHEAD_DAYS)
-    asked = {**at, "months": months, "since": since, "most": SUSPECTS_MAX}
-
-    def part(session: Connection, first: int, last: int) -> list[Row[Any]]:
-        return list(session.execute(_USAGE, {**asked, "first_bucket": first, "last_bucket": last}))
-
-    for rows in read_apart(frame.connection, part):
-        for row in rows:
-            # A wallet may have posted on the next date already when a slower lane posted on this one, so what
-            # the quick pass finds is asked again by posting number alone.
-            key = {
-                "bucket": row.bucket,
-                "wallet_id": row.wallet_id,
-                "seq": row.seq,
-                "local_day": row.local_day,
-            }
-            bounds = {"since": since, "first": at["first"], "last": at["last"]}
-            one = frame.connection.execute(_EXACT, {**key, **bounds}).one()
-            if one.exact != one.usage_before:
-                yield f"{name(one)}: usage before it is {one.exact:,}, recorded {one.usage_before:,}"
+    wallets = {"first_bucket": part.first, "last_bucket": part.last}
+    asked = {**at, **wallets, "months": months, "since": since, "most": SUSPECTS_MAX}
+    for row in session.execute(_USAGE, asked).all():
+        # A wallet may have posted on the next date already when a slower lane posted on this one, so what
+        # the quick pass finds is asked again by posting number alone.
+        key = {"bucket": row.bucket, "wallet_id": row.wallet_id, "seq": row.seq, "local_day": row.local_day}
+        bounds = {"since": since, "first": at["first"], "last": at["last"]}
+        one = session.execute(_EXACT, {**key, **bounds}).one()
+        if one.exact != one.usage_before:
+            yield f"{name(one)}: usage before it is {one.exact:,}, recorded {one.usage_before:,}"

@@ -6,10 +6,14 @@ the fingerprint of a closed date never changes; if it does, somebody has been at
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
+
+from switch.domain.payment import BUCKETS
 
 GENESIS = "0" * 64
 """What the first closed date of a programme is chained to."""
@@ -33,6 +37,7 @@ _ENTRIES = text(r"""
                          lot_no, merchant_no, funder_no, nullif(budget_no, 0)),
                E'\n' ORDER BY wallet_id, seq, line), 'UTF8')), 'hex')
     FROM entry WHERE programme_no = :programme_no AND business_date = :day
+      AND bucket BETWEEN :first_bucket AND :last_bucket
     GROUP BY bucket ORDER BY bucket
 """)
 _HOUSE = text(r"""
@@ -55,19 +60,56 @@ class DayDigest(msgspec.Struct, frozen=True, gc=False):
     sha256: str
 
 
+class BucketDigest(NamedTuple):
+    """The entries of one bucket: how many, the won they move, and the SHA-256 of their lines."""
+
+    bucket: int
+    entries: int
+    won: int
+    sha256: str
+
+
 def payment_window(day: date) -> tuple[date, date]:
     """The first and last local day that a payment of this business date can have: prunes partitions."""
     return day - timedelta(days=LOOKBACK_DAYS), day + timedelta(days=LOOKAHEAD_DAYS)
 
 
-def day_digest(connection: Connection, programme_no: int, day: date) -> DayDigest:
-    """Read one business date and return its fingerprint. Frozen only once the date is closed."""
+def count_payments(connection: Connection, programme_no: int, day: date) -> int:
+    """Payments of a business date, declines too."""
     first, last = payment_window(day)
+    of_day = {"programme_no": programme_no, "day": day, "first": first, "last": last}
+    return int(connection.execute(_PAYMENTS, of_day).scalar_one())
+
+
+def bucket_digests(
+    connection: Connection, programme_no: int, day: date, first: int = 0, last: int = BUCKETS - 1
+) -> list[BucketDigest]:
+    """The digests of the entries of some buckets, in their order: sessions may share them out."""
+    of_day = {"programme_no": programme_no, "day": day, "first_bucket": first, "last_bucket": last}
+    return [BucketDigest(*row) for row in connection.execute(_ENTRIES, of_day)]
+
+
+def day_digest(
+    connection: Connection,
+    programme_no: int,
+    day: date,
+    *,
+    payments: int | None = None,
+    buckets: Iterable[BucketDigest] | None = None,
+) -> DayDigest:
+    """Read one business date and return its fingerprint. Frozen only once the date is closed.
+
+    `payments` and `buckets`: what count_payments and bucket_digests (of all buckets) gave, where the caller
+    has asked already.
+    """
     of_day = {"programme_no": programme_no, "day": day}
-    payments = connection.execute(_PAYMENTS, {**of_day, "first": first, "last": last}).scalar_one()
+    if payments is None:
+        payments = count_payments(connection, programme_no, day)
     content = hashlib.sha256(f"{programme_no} {day.isoformat()} {payments}\n".encode())
     entries = won = 0
-    for bucket, count, moved, digest in connection.execute(_ENTRIES, of_day):
+    if buckets is None:
+        buckets = bucket_digests(connection, programme_no, day)
+    for bucket, count, moved, digest in buckets:
         entries += count
         won += moved
         content.update(f"{bucket} {count} {moved} {digest}\n".encode())

@@ -14,7 +14,6 @@ from settlement.frame import Frame, Silent
 from settlement.pipeline import run
 from settlement.reference import Facts
 from settlement.settings import Settings
-from settlement.steps import sessions
 from settlement.steps.verify_cashback import verify
 from settlement.store.runs import Run, RunKey
 from switch.clock import open_clock
@@ -125,9 +124,8 @@ def settings_at(town: Town, clock: Path) -> Settings:
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
 def test_what_does_not_fit_the_rules_is_told(
-    town: Town, database: Database, tmp_path: Path, tampering: str, monkeypatch: pytest.MonkeyPatch
+    town: Town, database: Database, tmp_path: Path, tampering: str
 ) -> None:
-    monkeypatch.setattr(sessions, "SESSIONS", 1)  # no other session sees what is not committed
     with database.engine(owner=True).connect() as connection:
         connection.execute(text("SELECT dure_ensure_day('2026-06-21')"))
         assert connection.execute(text(tampering)).rowcount
