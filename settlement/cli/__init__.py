@@ -3,9 +3,12 @@
 import typer
 
 from settlement.cli import approve as _approve  # noqa: F401 - each adds its commands
+from settlement.cli import calendar as _calendar  # noqa: F401
 from settlement.cli import deliver as _deliver  # noqa: F401
 from settlement.cli import files as _files  # noqa: F401
 from settlement.cli import fund as _fund  # noqa: F401
+from settlement.cli import gifts as _gifts  # noqa: F401
+from settlement.cli import merchants as _merchants  # noqa: F401
 from settlement.cli import people as _people  # noqa: F401
 from settlement.cli import replay as _replay  # noqa: F401
 from settlement.cli import report as _report  # noqa: F401
