@@ -25,8 +25,10 @@ from settlement.domain.roles import Role
 from settlement.errors import UsageError
 from settlement.frame import Observer
 from settlement.papers import bundle as bundling
+from settlement.papers import city_paper
 from settlement.papers import statement_read as reading
 from settlement.papers.as_text import as_text
+from settlement.papers.city_read import read_city
 from settlement.papers.forms import as_json as paper_json
 from settlement.papers.forms import forms_of, write
 from settlement.papers.paper import Paper
@@ -159,6 +161,34 @@ def _write_all(
         watching.progress("statements", done, len(numbers))
     watching.reached("statements:done")
     return done
+
+
+@report.command("city")
+def city(
+    month: MonthOption = None,
+    first: FromOption = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Count no later date than this.")
+    ] = None,
+    to: ToOption = None,
+    form: FormOption = "pdf,xlsx,csv",
+    lang: LangOption = "ko",
+    programme: ProgrammeOption = None,
+    operator: OperatorOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """The city's report: issued, spent, cashback by funder against budget with a forecast, and trade.
+
+    By district, category, channel, shop size and merchant group; what is issued is never added to what is
+    spent. Closed dates only. Without --to it is shown here.
+    """
+    with reading_books(config, operator) as (_, connection, _watching):
+        words, last = Words(lang), read_date(until, "--until")
+        period = _period(month, None, first, None if month else until)
+        facts = programme_of(connection, programme)
+        found = read_city(connection, facts, period, last)
+        put(lambda: city_paper.paper_of(found, facts, words), to, form, as_json=as_json)
 
 
 @report.command("bundle")

@@ -1,6 +1,7 @@
 """The words of the papers in Korean and English. Korean is what merchants and the city read."""
 
 from settlement.errors import UsageError
+from settlement.papers.words_city import CITY
 
 LANGS = ("ko", "en")
 
@@ -115,6 +116,9 @@ _REASON: dict[str, tuple[str, str]] = {
 }
 
 
+_WORDS = {**CITY, **_STATEMENT}
+
+
 class Words:
     """The words of one language."""
 
@@ -125,7 +129,7 @@ class Words:
         self._at = LANGS.index(lang)
 
     def __getitem__(self, key: str) -> str:
-        return _STATEMENT[key][self._at]
+        return _WORDS[key][self._at]
 
     def reason(self, code: str) -> str:
         """A bank's reason in words, with its code; an unknown code stands for itself."""
