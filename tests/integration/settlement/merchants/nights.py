@@ -23,6 +23,8 @@ from switch.ledger.chart import Account
 from tests.integration.settlement.books import FUNDERS, programme
 
 T = TypeVar("T")
+NOW = "2026-11-16T12:00:00+09:00"
+AT = datetime.fromisoformat(NOW)
 MAKER = Actor("mina", frozenset({Role.MAKER}))
 CHECKER = Actor("chulsoo", frozenset({Role.APPROVER}))
 
