@@ -13,6 +13,13 @@ from switch.ledger.journal import Source
 
 _LOTS = f"({', '.join(str(int(account)) for account in LOT_ACCOUNT.values())})"
 
+# The entries that are there and, of those that have left with their days, the sums.
+_MOVED = """(
+        SELECT programme_no, bucket, wallet_id, business_date, source, debit, credit, lot_no, won FROM entry
+        UNION ALL
+        SELECT programme_no, bucket, wallet_id, NULL, source, debit, credit, lot_no, won
+        FROM opening_entry)"""
+
 _PAYOUTS = text(f"""
     SELECT merchant_no, p.won AS paid, h.won AS booked FROM
         (SELECT merchant_no, won FROM payout
@@ -55,18 +62,19 @@ _LOT_BALANCES = text(f"""
     FULL JOIN
         (SELECT bucket, wallet_id, lot_no,
                 sum(CASE WHEN credit IN {_LOTS} THEN won ELSE -won END)::bigint AS won
-         FROM entry WHERE programme_no = :programme_no AND (debit IN {_LOTS} OR credit IN {_LOTS})
+         FROM {_MOVED} m WHERE programme_no = :programme_no AND (debit IN {_LOTS} OR credit IN {_LOTS})
          GROUP BY bucket, wallet_id, lot_no) e USING (bucket, wallet_id, lot_no)
     WHERE coalesce(l.balance, 0) <> coalesce(e.won, 0) ORDER BY wallet_id, lot_no LIMIT 5
 """)  # noqa: S608
 # What was accrued through the date that a bucket is credited to has been credited to the last won.
 _ACCRUED = text(f"""
     SELECT coalesce(sum(CASE WHEN credit = {Account.CASHBACK_ACCRUED:d} THEN won ELSE -won END), 0)::bigint
-    FROM entry e JOIN credit_mark m USING (programme_no, bucket)
+    FROM {_MOVED} e JOIN credit_mark m USING (programme_no, bucket)
     WHERE programme_no = :programme_no
       AND (debit = {Account.CASHBACK_ACCRUED:d} OR credit = {Account.CASHBACK_ACCRUED:d})
       AND (source = {Source.CREDIT:d}
-           OR (source = {Source.PAYMENT:d} AND business_date <= m.credited_through))
+           OR (source = {Source.PAYMENT:d}
+               AND (business_date IS NULL OR business_date <= m.credited_through)))
 """)  # noqa: S608
 
 

@@ -45,7 +45,8 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
                                AND p.seq = e.seq
             LEFT JOIN act a ON e.source <> 1 AND a.bucket = e.bucket AND a.wallet_id = e.wallet_id
                            AND a.seq = e.seq
-            WHERE e.budget_no > 0),
+            WHERE e.budget_no > 0
+            UNION ALL SELECT budget_no, month, won FROM opening_budget),
         said AS (
             SELECT b.budget_no, CASE WHEN w.budget_no IS NULL THEN b.month ELSE 0 END AS month,
                    sum(b.won)::bigint AS won
@@ -67,7 +68,9 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
         """
         WITH said AS (
             SELECT programme_no, debit - 200 AS kind, funder_no, sum(won)::bigint AS won
-            FROM entry WHERE source = 6 GROUP BY 1, 2, 3),
+            FROM (SELECT programme_no, debit, funder_no, won FROM entry WHERE source = 6
+                  UNION ALL SELECT programme_no, debit, funder_no, won FROM opening_entry WHERE source = 6) e
+            GROUP BY 1, 2, 3),
         told AS (
             SELECT programme_no, kind, funder_no, sum(won)::bigint AS won FROM expiry GROUP BY 1, 2, 3),
         judged AS (

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 import switch.store.schema_donations  # noqa: F401 - tables
 from settlement.store import schema as settlement_tables
-from settlement.store import schema_bank, schema_merchants, schema_people  # noqa: F401 - tables
+from settlement.store import schema_archive, schema_bank, schema_merchants, schema_people  # noqa: F401 - tables
 from switch.store import (  # noqa: F401 - tables
     schema,
     schema_acts,
