@@ -66,7 +66,7 @@ def _summed(label: str, rows: list[tuple[Cell, ...]], width: int) -> tuple[Cell,
 def _issue(city: City, words: Words) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, debit, credit in (
-        ("topups", _A.SAFEGUARDED, _A.CARD_MONEY),
+        ("charged", _A.SAFEGUARDED, _A.CARD_MONEY),
         ("grant", _A.FUNDER_DUE, _A.GRANTS),
         ("coupon", _A.FUNDER_DUE, _A.COUPONS),
         ("points_given", _A.FUNDER_DUE, _A.POINTS),
@@ -86,7 +86,7 @@ def _spend(city: City, words: Words) -> Table:
         rows.append((words[kind], paid, back, paid - back, city.won(account, _A.TREASURY_RETURN)))
     revived = city.won(_A.TREASURY_RETURN, _A.MERCHANT_PAYABLE)
     expired = city.won(_A.MERCHANT_PAYABLE, _A.TREASURY_RETURN)
-    rows.append((words["expired"], revived, expired, revived - expired, 0))
+    rows.append((words["restored"], revived, expired, revived - expired, 0))
     columns = (*_three(words, "spent", "refunded"), Column(words["expired"], Kind.WON, spare=True))
     return Table(words["spend"], columns, rows, _summed(words["total"], rows, len(columns)))
 
@@ -132,7 +132,8 @@ def _budgets(city: City, facts: Facts, words: Words) -> Table:
     )
     names = {one.id: one.name for one in facts.programme.funders}
     rows = [_budget(city, facts, one, names.get(one.funder, ""), words) for one in facts.programme.lines()]
-    return Table(words["budgets"], columns, rows, None, (words["method"], words["budget_note"]))
+    notes = (words["method"], words["budget_note"]) if rows else (words["no_budgets"],)
+    return Table(words["budgets"], columns, rows, None, notes)
 
 
 def _budget(city: City, facts: Facts, line: Budget, funder: str, words: Words) -> tuple[Cell, ...]:
