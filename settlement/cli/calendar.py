@@ -92,12 +92,12 @@ def _check_page(pending: list[forecast.Pending]) -> str:
     lines = [f"{'programme':<12} {'run':<13} {'paid on':<10} {'payments':>8} {'won':>16}  today's calendar"]
     for one in pending:
         run = f"{one.business_date}" + (f"/{one.cycle}" if one.cycle > 1 else "")
-        told = "as it was" if not one.now_closed else f"closed ({one.now_closed})"
-        if one.moves_to is not None:
-            told += f": the next run moves them to {one.moves_to}"
-        elif one.now_closed:
-            told += ": left already, the bank moves them"
         sums = f"{one.pay_on} {one.items:>8,} {one.won:>16,}"
-        lines.append(f"{one.programme:<12} {run:<13} {sums}  {told}")
+        stands = f"closed ({one.now_closed})" if one.now_closed else "as it was"
+        lines.append(f"{one.programme:<12} {run:<13} {sums}  {stands}"[:120])
+        if one.moves_to is not None:
+            lines.append(f"  the next run moves them to {one.moves_to}")
+        elif one.now_closed:
+            lines.append("  they have left already: the bank moves them by its own calendar")
         lines += [f"  {difference} that run" for difference in one.differs]
     return "\n".join(lines)

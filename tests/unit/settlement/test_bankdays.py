@@ -1,8 +1,8 @@
 """The bank calendar of 2024 to 2027 against a table written by hand from the published holidays.
 
-Sources: 관공서의 공휴일에 관한 규정 with its substitute days (2024-2027), the temporary holidays of 1 October 2024
-and 27 January 2025, the election days of 10 April 2024, 3 June 2025 and 3 June 2026, Labour Day of each year
-(a public holiday since 2026, so with a substitute day), Constitution Day again from 2026.
+Sources: 관공서의 공휴일에 관한 규정 with its substitute days, the temporary holidays of 1 October
+2024 and 27 January 2025, the election days of 10 April 2024, 3 June 2025 and 3 June 2026, Labour Day of each
+year (a public holiday since 2026, so with a substitute day), Constitution Day again from 2026.
 """
 
 from datetime import date, timedelta
