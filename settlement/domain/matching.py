@@ -154,7 +154,7 @@ def match(entry: Entry, account: str, known: Known) -> Match:
     for part in entry.parts:
         item = known.items[part.end_to_end_id]
         won = part.won if part.won is not None else (item.won if entry.won > 0 else -item.won)
-        one = _item(item, won, account, part.return_reason)
+        one = as_payment(item, won, account, part.return_reason)
         if isinstance(one, str) or item.end_to_end_id in seen:
             why = one if isinstance(one, str) else "is named twice"
             return Match(carrier="end_to_end_id", why=f"{part.end_to_end_id}: {why}")
@@ -193,14 +193,14 @@ def _one(part: Part, won: int, account: str, known: Known) -> Match:
 
 
 def _as_item(item: Item, won: int, account: str, reason: str, carrier: str) -> Match:
-    one = _item(item, won, account, reason)
+    one = as_payment(item, won, account, reason)
     if isinstance(one, str):
         return Match(carrier=carrier, matched_to=item.end_to_end_id, why=f"{item.end_to_end_id}: {one}")
     kind = Means.OUT if one.means is Means.IN else one.means
     return Match(kind.value, carrier, item.end_to_end_id, (one,))
 
 
-def _item(item: Item, won: int, account: str, reason: str) -> Booking | str:
+def as_payment(item: Item, won: int, account: str, reason: str) -> Booking | str:
     """What an entry of that much on that account is for one payment, or why it cannot be."""
     if abs(won) != item.won:
         return f"the bank says {abs(won):,} won, ordered are {item.won:,}"
@@ -234,7 +234,7 @@ def _as_file(name: str, won: int, account: str, reason: str, carrier: str, known
         )
     bookings: list[Booking] = []
     for item in due:
-        one = _item(item, item.won if won > 0 else -item.won, account, reason)
+        one = as_payment(item, item.won if won > 0 else -item.won, account, reason)
         if isinstance(one, str):
             return Match(carrier=carrier, matched_to=name, why=f"{name}: {item.end_to_end_id} {one}")
         bookings.append(one)

@@ -39,7 +39,7 @@ def carry_out(
     postings = {
         one.posting: [
             *(
-                _money(booking, account, funder_no, frame.facts.funder_no)
+                money(booking, account, funder_no, frame.facts.funder_no)
                 for booking in one.match.bookings
                 if booking.means is not Means.COLLECTION
             ),
@@ -59,7 +59,7 @@ def rebook(frame: Frame, one: Placed, account: Account, funder_no: int, inbound_
     """Take an entry out of suspense and book it as what it is."""
     entries = [release(account, funder_no, one.entry.won)]
     entries += [
-        _money(booking, account, funder_no, frame.facts.funder_no)
+        money(booking, account, funder_no, frame.facts.funder_no)
         for booking in one.match.bookings
         if booking.means is not Means.COLLECTION
     ]
@@ -83,7 +83,8 @@ def release(account: Account, funder_no: int, won: int) -> journal.Entry:
     return journal.entry(account, _A.SUSPENSE, -won, funder_no=funder_no)
 
 
-def _money(booking: Booking, account: Account, funder_no: int, funders: dict[str, int]) -> journal.Entry:
+def money(booking: Booking, account: Account, funder_no: int, funders: dict[str, int]) -> journal.Entry:
+    """What a booking moves on the ledger's account. Raises ValueError for a collection: it moves nothing."""
     won = booking.won
     merchant = booking.item.merchant_no if booking.item else 0
     announced = booking.item is not None and booking.item.announced

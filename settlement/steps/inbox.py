@@ -66,6 +66,12 @@ def take(frame: Frame, given: Sequence[Path] = ()) -> InboxOutcome:
     return InboxOutcome(tuple(told), tuple(resolved))
 
 
+def take_pending(frame: Frame) -> InboxOutcome:
+    """Apply what is the programme's of the files that are archived; the inbox is not looked at."""
+    told = _apply_all(frame)
+    return InboxOutcome(tuple(told), tuple(again.look_again(frame)))
+
+
 def _lying(folder: Path) -> list[Path]:
     """The whole files of the inbox, by name."""
     if not folder.is_dir():

@@ -162,20 +162,24 @@ _COLLECTED = text("""
     FROM bank_entry WHERE programme_no = :programme_no AND kind = 'collection' AND state <> 'suspense'
     GROUP BY 1
 """)
+# A date leaves the database long after the bank has collected it.
+_ARCHIVED = text("""
+    SELECT to_char(business_date, 'YYYYMMDD') FROM archived_date WHERE programme_no = :programme_no
+""")
 
 
 def outstanding(
     connection: Connection, programme_no: int, days: Collection[date] | None = None
 ) -> dict[str, int]:
     """Won by day (yyyymmdd) that members have topped up and the bank has not shown; of all days, or some."""
-    rows = connection.execute(
-        _TOPPED_UP, {"programme_no": programme_no, "days": None if days is None else sorted(days)}
-    )
+    own = {"programme_no": programme_no}
+    rows = connection.execute(_TOPPED_UP, {**own, "days": None if days is None else sorted(days)})
     found = {row.day: row.won for row in rows}
+    gone = set(connection.execute(_ARCHIVED, own).scalars())
     for row in connection.execute(_COLLECTED, {"programme_no": programme_no}):
         if days is None or date.fromisoformat(row.day) in days:
             found[row.day] = found.get(row.day, 0) - row.won
-    return {day: won for day, won in found.items() if won}
+    return {day: won for day, won in found.items() if won and day not in gone}
 
 
 _HOUSE = text("""
