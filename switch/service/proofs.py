@@ -18,10 +18,11 @@ _CREDITS = "SELECT credit, sum(won)::bigint FROM {0} GROUP BY credit"
 
 # The entries that are there and, of those that have left with their days, the sums.
 _MOVED = """(
-            SELECT programme_no, bucket, wallet_id, business_date, source, debit, credit, lot_no, won
+            SELECT programme_no, bucket, wallet_id, business_date, source, debit, credit, lot_no, won,
+                   funder_no
             FROM entry
             UNION ALL
-            SELECT programme_no, bucket, wallet_id, NULL, source, debit, credit, lot_no, won
+            SELECT programme_no, bucket, wallet_id, NULL, source, debit, credit, lot_no, won, funder_no
             FROM opening_entry)"""
 
 # Each query counts (rows looked at, rows that break the invariant, examples).
@@ -112,6 +113,11 @@ _CHECKS: tuple[tuple[str, str, str], ...] = (
             FROM {_MOVED} e JOIN credit_mark m ON m.programme_no = e.programme_no AND m.bucket = e.bucket
             WHERE 211 IN (e.debit, e.credit)
               AND (e.source <> 1 OR e.business_date IS NULL OR e.business_date <= m.credited_through)
+              AND NOT (e.source = 1 AND EXISTS (  -- it waits until its funder's prepayment covers it
+                  SELECT FROM funding_stop s
+                  WHERE s.programme_no = e.programme_no AND s.business_date = e.business_date
+                    AND s.funder_no = e.funder_no
+                    AND (s.credited_by IS NULL OR s.credited_by > m.credited_through)))
             GROUP BY e.wallet_id)
         SELECT count(*), count(*) FILTER (WHERE won <> 0),
                (array_agg(format('wallet %s: %s won', wallet_id, won)) FILTER (WHERE won <> 0))[1:5]
