@@ -8,7 +8,8 @@ the fingerprint of a closed date never changes; if it does, somebody has been at
 import hashlib
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import NamedTuple
+from itertools import chain as chain_of
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -102,23 +103,31 @@ def day_digest(
     `payments` and `buckets`: what count_payments and bucket_digests (of all buckets) gave, where the caller
     has asked already.
     """
-    of_day = {"programme_no": programme_no, "day": day}
     if payments is None:
         payments = count_payments(connection, programme_no, day)
-    content = hashlib.sha256(f"{programme_no} {day.isoformat()} {payments}\n".encode())
-    entries = won = 0
     if buckets is None:
         buckets = bucket_digests(connection, programme_no, day)
-    for bucket, count, moved, digest in buckets:
-        entries += count
-        won += moved
-        content.update(f"{bucket} {count} {moved} {digest}\n".encode())
-    for posting, part, count, moved, digest in connection.execute(
-        _HOUSE, {**of_day, "chunk": HOUSE_CHUNK_LINES}
-    ):
-        entries += count
-        won += moved
-        content.update(f"{posting} {part} {count} {moved} {digest}\n".encode())
+    return assemble(programme_no, day, payments, buckets, house_parts(connection, programme_no, day))
+
+
+Parts = Iterable[tuple[Any, ...]]
+"""Parts of a date's content: what names them, then rows, won, and the hex SHA-256 of their lines."""
+
+
+def house_parts(connection: Connection, programme_no: int, day: date) -> Parts:
+    """The house's entries of a date, by posting and part of it."""
+    of_day = {"programme_no": programme_no, "day": day, "chunk": HOUSE_CHUNK_LINES}
+    return (tuple(row) for row in connection.execute(_HOUSE, of_day))
+
+
+def assemble(programme_no: int, day: date, payments: int, buckets: Parts, house: Parts) -> DayDigest:
+    """The fingerprint of a date from its parts: entries by bucket, wherever read, and the house's."""
+    content = hashlib.sha256(f"{programme_no} {day.isoformat()} {payments}\n".encode())
+    entries = won = 0
+    for part in chain_of(buckets, house):
+        entries += part[-3]
+        won += part[-2]
+        content.update(f"{' '.join(map(str, part))}\n".encode())
     return DayDigest(payments, entries, won, content.hexdigest())
 
 
