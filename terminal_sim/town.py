@@ -1,4 +1,4 @@
-"""The demonstration: a small town pays on a month's last day, the night settles, the bank gets a file.
+"""The demonstration: a small town pays on a month's last day, the night settles, the bank pays the shops.
 
 Everything is real but the people and the clock: HSM simulator and switch as processes, TCP, a database with
 durable commits, the operators' commands.
@@ -38,6 +38,7 @@ from terminal_sim.scenario_stage import (
     write_csv,
 )
 from terminal_sim.terminal import KOREA
+from terminal_sim.town_bank import add_operators
 from terminal_sim.town_city import SCHOLAR_TAG, give_out, sized, sizes_of
 from terminal_sim.town_night import BUSINESS_DATE, summarise
 from terminal_sim.town_plan import EXPIRY, PROGRAMME, REGION, TownPlan, make_plan
@@ -163,7 +164,8 @@ async def _prepare(installation: ThrowAway, plan: TownPlan) -> None:
     rules = files / f"{PROGRAMME}.toml"
     rules.write_text(sized(programme.read_text("utf-8"), sizes_of(plan)), "utf-8")
     (await installation.switch("programme", "apply", str(rules))).check()
-    installation.pays_for(PROGRAMME)
+    installation.pays_for(PROGRAMME, through_bank=True)
+    await add_operators(installation)
     await asyncio.to_thread(_write_files, files, plan, installation)
     await asyncio.gather(
         _import(installation, files, "members", "cards", "funding"),

@@ -11,6 +11,7 @@ import msgspec
 from terminal_sim.processes import ProgramError
 from terminal_sim.sandbox import ThrowAway
 from terminal_sim.scenario_books import find_file
+from terminal_sim.town_bank import run_night, through_bank
 from terminal_sim.town_city import city_of
 from terminal_sim.town_count import SwitchPayment, count_journals, disagreements, terminal_disagreements
 from terminal_sim.town_plan import PROGRAMME, TownPlan
@@ -18,7 +19,6 @@ from terminal_sim.town_play import Message
 from terminal_sim.town_summary import Declined, Explained, Shortage, Summary
 
 BUSINESS_DATE: Final = date(2026, 11, 30)  # a Monday, the month's last day, with two bank days after it
-EXIT_EXCEPTIONS: Final = 3
 BROKEN: Final = ("91", "96")
 LANGUAGES: Final = ("ko", "en")
 
@@ -27,7 +27,9 @@ async def summarise(installation: ThrowAway, plan: TownPlan, day: Sequence[Messa
     """Settles the day and tells what it came to. Raises ProgramError when a program does not report."""
     days = (BUSINESS_DATE, BUSINESS_DATE + timedelta(days=1))
     known = [payment for one in days for payment in await _payments(installation, one)]
-    preview, settled, proof = await _night(installation)
+    preview, settled = await _night(installation)
+    banked = await through_bank(installation, plan, known, preview["preview"], BUSINESS_DATE)
+    proof = await _proof(installation)
     city = await city_of(installation)
     explained = await _explained(installation, known)
     journals = count_journals(plan, day)
@@ -70,8 +72,9 @@ async def summarise(installation: ThrowAway, plan: TownPlan, day: Sequence[Messa
             for file in files
         ],
         explained=explained,
+        banked=banked,
         proof=proof,
-        problems=_problems(plan, day, known, preview, settled, proof),
+        problems=[*_problems(plan, day, known, preview, settled, proof), *banked.problems],
         seconds={},
     )
 
@@ -158,16 +161,14 @@ async def _payments(installation: ThrowAway, day: date) -> list[SwitchPayment]:
         raise ProgramError(f"{told.command}: printed something else than payments ({error})") from None
 
 
-async def _night(installation: ThrowAway) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Preview, settlement and proof, as reported. Raises ProgramError when one of them does not report."""
-    arguments = ("--date", BUSINESS_DATE.isoformat(), "--programme", PROGRAMME, "--json")
-    preview = await installation.settlement("run", *arguments, "--dry-run")
-    settled = await installation.settlement("run", *arguments)
-    proof = await installation.switch("proof", "--json")
-    reports: list[dict[str, Any]] = []
-    for finished in (preview, settled):
-        if finished.code not in (0, EXIT_EXCEPTIONS):
-            finished.check()
-        reports.append(finished.json()["programmes"][0])
-    told = proof.json() if proof.output.strip() else {}
-    return reports[0], reports[1], {"holds": proof.code == 0, "report": told}
+async def _night(installation: ThrowAway) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Preview and settlement, as reported. Raises ProgramError when one of them does not report."""
+    date_option = ("--date", BUSINESS_DATE.isoformat())
+    return await run_night(installation, *date_option, "--dry-run"), await run_night(
+        installation, *date_option
+    )
+
+
+async def _proof(installation: ThrowAway) -> dict[str, Any]:
+    finished = await installation.switch("proof", "--json")
+    return {"holds": finished.code == 0, "report": finished.json() if finished.output.strip() else {}}

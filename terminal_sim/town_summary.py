@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from terminal_sim.terminal import APPROVED
+from terminal_sim.town_bank import Banked
 from terminal_sim.town_names import MARKET_NAME
 
 REASONS: Final = {
@@ -99,6 +100,7 @@ class Summary(msgspec.Struct, kw_only=True):
     payouts: list[dict[str, Any]]
     bank_files: list[dict[str, Any]]
     explained: Explained
+    banked: Banked
     proof: dict[str, Any]
     problems: list[str]
     seconds: dict[str, float]
@@ -124,6 +126,7 @@ def show(console: Console, summary: Summary) -> None:
     for file in summary.bank_files:
         console.print(f" bank file   {file['path']}", soft_wrap=True, highlight=False)
         console.print(f" sha256      {file['sha256']}", soft_wrap=True, highlight=False)
+    _through_bank(console, summary.banked)
     verdict = Text(" proof       ")
     holds = summary.proof.get("holds", False)
     verdict.append("the books balance" if holds else "THE BOOKS DO NOT BALANCE", "green" if holds else "red")
@@ -257,3 +260,30 @@ def _explanation(console: Console, explained: Explained) -> None:
         for line in lines:
             console.print(Text(f" {line}"), soft_wrap=True)
         console.print()
+
+
+def _through_bank(console: Console, banked: Banked) -> None:
+    """From the approval to the last open item, a line for each thing that somebody did."""
+    refused, equal = banked.rejected, banked.bank_won == banked.ledger_won
+    lines = {
+        "approved": f"by {banked.approved_by}; {banked.made_by}, who made the file, may not",
+        "delivered": f"{banked.files} file into the bank's folder, looked at again there",
+        "pain.002": f"{banked.accepted:,} payouts accepted, {banked.accepted_won:,} won;"
+        f" 1 refused, {refused.won:,} won",
+        "": f"{refused.code}, {refused.reason}: {refused.name} ({refused.merchant})",
+        "paid again": f"account corrected, ordered and approved anew, paid on {refused.again}",
+        "camt.053": f"{banked.booked:,} payouts booked by {banked.booked_on}, {banked.booked_won:,} won",
+        "balance": f"{banked.bank_won:,} won at the bank,"
+        f" {'the same' if equal else f'{banked.ledger_won:,} won'} in the books",
+        "open": f"{banked.open_items or 'no'} items",
+    }
+    console.print()
+    for name, text in lines.items():
+        console.print(Text(f" {name:<11} {text}"), soft_wrap=True)
+    console.print()
+    console.print(
+        Text.assemble((" A shop's statement", "bold"), (f"  {banked.statement_file}", "dim")), soft_wrap=True
+    )
+    for line in banked.statement:
+        console.print(Text(f" {line}"), soft_wrap=True)
+    console.print()

@@ -92,7 +92,7 @@ class City:
         self.charged += opening
         day, month = day_of_date(DAY), day_of_date(DAY) // 100
         self._wallets.append((bucket, number, 1, True, len(shops) + 1, 1, month, spent, spent, day, spent))
-        self._lots.append((bucket, number, 1, 0, opening - spent, opening, day, 20301231))
+        self._lots.append((bucket, number, 1, 1, opening - spent, opening, day, 20301231))
         self._funding.append((1, f"open-{number}", bucket, number, 1, opening))
         self._book(number, 1, Source.FUNDING, [(Account.SAFEGUARDED, Account.CARD_MONEY, opening, 1, 0, 0)])
         before = 0
@@ -156,5 +156,5 @@ def switch_toml(database: str, folder: Path) -> str:
     """As much of a switch's settings as its proof needs."""
     return (
         f'[database]\nurl = "{database}"\n[clock]\nmode = "simulated"\nfile = "{folder / "clock"}"\n'
-        "[hsm]\nport = 1\n[[listener]]\nport = 0\n"
+        f'[hsm]\nport = 1\n[[listener]]\nport = 0\n[vault]\nkey_file = "{folder / "vault.keys"}"\n'
     )

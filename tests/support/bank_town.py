@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import text
 
 from switch.domain.calendar import SEOUL
+from switch.service.vault import new_key_file
 from switch.store.engine import APP_ROLE
 from terminal_sim.bank import Bank
 from terminal_sim.bank_script import load
@@ -55,9 +56,10 @@ class Town:
         address = database.app_url.set(drivername="postgresql", username=APP_ROLE).render_as_string()
         (folder / "settlement.toml").write_text(settlement_toml(address, folder, delivery), "utf-8")
         (folder / "switch.toml").write_text(switch_toml(address, folder), "utf-8")
+        new_key_file(folder / "vault.keys")
         (folder / "password").write_text("rain on the market roof\n", "utf-8")
         self.at(DAY, 9)
-        everything = ("maker", "deliverer", "reconciler", "admin")
+        everything = ("maker", "approver", "deliverer", "reconciler", "admin")
         self.settlement("operator", "add", MAKER, *_each("--role", everything), *self._password())
         as_maker = ("--operator", MAKER)
         self.settlement("operator", "add", APPROVER, "--role", "approver", *self._password(), *as_maker)
