@@ -3,6 +3,7 @@
 import typer
 
 from settlement.cli import approve as _approve  # noqa: F401 - each adds its commands
+from settlement.cli import archive as _archive  # noqa: F401
 from settlement.cli import bank as _bank  # noqa: F401
 from settlement.cli import calendar as _calendar  # noqa: F401
 from settlement.cli import deliver as _deliver  # noqa: F401

@@ -1,1 +1,1 @@
-"""Retention: old days leave the database for the archive, their sums stay."""
+"""What keeps the installation small and whole over the years: old days leave the database for files."""

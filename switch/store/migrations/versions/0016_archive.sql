@@ -131,16 +131,17 @@ DECLARE
     kept_entries bigint;
     parent text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('dure_ensure_day'));
     PERFORM set_config('lock_timeout', '5s', true);
     EXECUTE format('LOCK TABLE %I, %I IN SHARE MODE', 'payment_' || name_of_day, 'entry_' || name_of_day);
     -- Only dates that are closed, proved at their closing, and out of reach of every refund.
     IF EXISTS (
-        SELECT FROM (SELECT e.programme_no FROM entry e WHERE e.business_date = wanted
-                     UNION SELECT p.programme_no FROM payment p WHERE p.local_day = wanted) u
+        SELECT FROM (SELECT e.programme_no, true AS booked FROM entry e WHERE e.business_date = wanted
+                     UNION SELECT b.programme_no, true FROM business_day b WHERE b.business_date = wanted
+                     UNION SELECT p.programme_no, false FROM payment p WHERE p.local_day = wanted) u
         JOIN programme g ON g.programme_no = u.programme_no
         LEFT JOIN archived_date a ON a.programme_no = u.programme_no AND a.business_date = wanted
-        WHERE a.programme_no IS NULL OR g.closed_through IS NULL OR g.closed_through - wanted < 367) THEN
+        WHERE (u.booked AND a.programme_no IS NULL) OR g.closed_through IS NULL
+           OR g.closed_through - wanted < 367) THEN
         RAISE EXCEPTION 'day % is not to be archived: not closed, not recorded, or too young', wanted;
     END IF;
     SELECT count(*), coalesce(sum(approved), 0) INTO found_rows, found_won FROM payment WHERE local_day = wanted;
@@ -212,6 +213,7 @@ BEGIN
     PERFORM set_config('lock_timeout', '300ms', true);
     FOR attempt IN 1..20 LOOP
         BEGIN
+            PERFORM pg_advisory_xact_lock(hashtext('dure_ensure_day'));
             LOCK TABLE payment, entry IN ACCESS EXCLUSIVE MODE;
             EXIT;
         EXCEPTION WHEN lock_not_available THEN
