@@ -67,9 +67,11 @@ class Paid(msgspec.Struct):
 class Books:
     """One programme. Wallet 7 has 10,000,000 won charged before anything else, and so have all others."""
 
-    def __init__(self, engine: Engine, name: str = "seoro", number: int = 1) -> None:
+    def __init__(self, engine: Engine, name: str = "seoro", number: int = 1, **policy: object) -> None:
         self.engine = engine
-        self.programme = programme(name)
+        made = programme(name)
+        policies = tuple(msgspec.structs.replace(one, **policy) for one in made.policies)
+        self.programme = msgspec.structs.replace(made, policies=policies)
         self.policy = self.programme.policies[0]
         self.no = number
         self.funder_no = {each: number * 10 + index for index, each in enumerate(FUNDERS, 1)}

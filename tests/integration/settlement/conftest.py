@@ -34,6 +34,17 @@ class Server:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return name
 
+    def drop(self, database: str) -> None:
+        """Remove a database that nobody uses any more."""
+        with self._admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {database} WITH (FORCE)"))
+
+    def sessions(self, database: str) -> int:
+        """How many server processes work on a database."""
+        query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
+        with self._admin.connect() as connection:
+            return int(connection.execute(query, {"name": database}).scalar_one())
+
     def engine(self, database: str, role: str = APP_ROLE) -> Engine:
         options = {"options": "-c timezone=Asia/Seoul"}
         return create_engine(self.url.set(database=database, username=role), connect_args=options)
