@@ -5,6 +5,7 @@ be longer than that leaves room for.
 """
 
 from datetime import date
+from functools import lru_cache
 
 MAX35 = 35
 
@@ -13,6 +14,7 @@ def _day(day: date) -> str:
     return day.strftime("%Y%m%d")
 
 
+@lru_cache(maxsize=64)
 def _run(programme_no: int, business_date: date, cycle: int) -> str:
     return f"DURE{programme_no:05d}-{_day(business_date)}-{cycle:02d}"
 
