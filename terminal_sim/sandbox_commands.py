@@ -56,9 +56,13 @@ for line in sys.stdin:
 
 
 class Commands:
-    """Runs commands of Dure's programs in resident interpreters; anything else as it is."""
+    """Runs commands of Dure's programs in resident interpreters; anything else as it is.
 
-    def __init__(self) -> None:
+    `slots` of one program run at a time.
+    """
+
+    def __init__(self, slots: int = SLOTS) -> None:
+        self._slots = slots
         self._idle: dict[str, asyncio.Queue[_Resident]] = {}
         self._all: list[_Resident] = []
         self._folder = tempfile.TemporaryDirectory(prefix="dure-commands-")
@@ -70,7 +74,7 @@ class Commands:
         idle = self._idle.get(name)
         if idle is None:
             idle = self._idle[name] = asyncio.Queue()
-            for _ in range(SLOTS):
+            for _ in range(self._slots):
                 resident = _Resident(name, Path(self._folder.name) / f"{len(self._all)}")
                 self._all.append(resident)
                 idle.put_nowait(resident)

@@ -32,8 +32,9 @@ _PASSWORD: Final = "DURE_OPERATOR_PASSWORD_FILE"  # noqa: S105 - the name of a v
 
 
 class Rejected(msgspec.Struct):
-    """The payout that the bank refused: whose, won, the bank's code and words; paid after all on `again`."""
+    """What the bank refused: how many payouts, whose, won, its code and words; paid after all on `again`."""
 
+    payouts: int
     merchant: str
     name: str
     won: int
@@ -126,6 +127,7 @@ async def through_bank(
         accepted=acknowledged["accepted"],
         accepted_won=sum(line["paid"] for line in preview) - acknowledged["rejected_won"],
         rejected=Rejected(
+            acknowledged["rejected"],
             *(shop.merchant_id, shop.name, acknowledged["rejected_won"]),
             *(CLOSED_ACCOUNT, REASONS[CLOSED_ACCOUNT], pay_on.isoformat()),
         ),

@@ -269,7 +269,7 @@ def _through_bank(console: Console, banked: Banked) -> None:
         "approved": f"by {banked.approved_by}; {banked.made_by}, who made the file, may not",
         "delivered": f"{banked.files} file into the bank's folder, looked at again there",
         "pain.002": f"{banked.accepted:,} payouts accepted, {banked.accepted_won:,} won;"
-        f" 1 refused, {refused.won:,} won",
+        f" {refused.payouts:,} refused, {refused.won:,} won",
         "": f"{refused.code}, {refused.reason}: {refused.name} ({refused.merchant})",
         "paid again": f"account corrected, ordered and approved anew, paid on {refused.again}",
         "camt.053": f"{banked.booked:,} payouts booked by {banked.booked_on}, {banked.booked_won:,} won",

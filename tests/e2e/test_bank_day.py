@@ -16,7 +16,7 @@ import pytest
 from switch.ledger.chart import Account
 from tests.support.bank_day import CITY as CITY_ACCOUNT
 from tests.support.bank_day import DAY, NATIONAL, OPERATOR, SAFEGUARDED
-from tests.support.bank_town import APPROVER, MAKER, PREPAID, Town
+from tests.support.bank_town import APPROVER, MAKER, PREPAID, Programs, Town
 from tests.support.postgres import Database, database
 from tests.support.sftp import Bank as SftpServer
 
@@ -26,6 +26,13 @@ SATURDAY, MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (DAY + timedelta(days=n
 USER = "dure"
 BY_VERB = 5
 """Accounts that are corrected by the command; the others by a list, as merchants' files are taken in."""
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Programs]:
+    found = Programs()
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -128,12 +135,14 @@ def settled(town: Town) -> None:
 
 
 @pytest.mark.slow
-def test_a_day_of_5000_shops_through_the_bank(database: Database, tmp_path: Path, sftp: SftpServer) -> None:
+def test_a_day_of_5000_shops_through_the_bank(
+    programs: Programs, database: Database, tmp_path: Path, sftp: SftpServer
+) -> None:
     delivery = (
         f'channel = "sftp"\nhost = "127.0.0.1"\nport = {sftp.port}\nuser = "{USER}"\nremote_taken = "taken"\n'
         f'key_file = "{sftp.key_file}"\nknown_hosts = "{sftp.known_hosts}"\ntimeout_s = 20\n'
     )
-    town = Town(database, tmp_path, 5_000, bank_folder=sftp.root(USER), delivery=delivery)
+    town = Town(programs, database, tmp_path, 5_000, bank_folder=sftp.root(USER), delivery=delivery)
     rejected = [shop for shop in range(1, 5_001) if shop % 100 in (7, 38, 91)]
     returned = [shop for shop in range(1, 5_001) if shop % 100 == 50]
     town.script(rules(town, rejected, returned, "again"))
@@ -160,17 +169,18 @@ def test_a_day_of_5000_shops_through_the_bank(database: Database, tmp_path: Path
     bank_days(town, THURSDAY, FRIDAY)
     settled(town)
     assert town.one("SELECT count(*) FROM payout WHERE attempt = 2 AND state = 'booked'") == 200
-    town.close()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_small_days_with_random_scripts(database: Database, tmp_path: Path, seed: int) -> None:
+def test_small_days_with_random_scripts(
+    programs: Programs, database: Database, tmp_path: Path, seed: int
+) -> None:
     draw = random.Random(seed)
     bank = tmp_path / "bank"
     for name in ("in", "out", "taken"):
         (bank / name).mkdir(parents=True)
     delivery = f'channel = "folder"\nfolder = "{bank}"\nremote_taken = "taken"\n'
-    town = Town(database, tmp_path, 50, bank_folder=bank, delivery=delivery, seed=seed)
+    town = Town(programs, database, tmp_path, 50, bank_folder=bank, delivery=delivery, seed=seed)
     shops = draw.sample(range(1, 51), 12)
     rejected, returned = shops[:8], shops[8:]
     town.script(
@@ -184,7 +194,6 @@ def test_small_days_with_random_scripts(database: Database, tmp_path: Path, seed
     again(town, THURSDAY)
     bank_days(town, FRIDAY, FRIDAY + timedelta(days=5))
     settled(town)
-    town.close()
 
 
 def _head(draw: random.Random) -> str:

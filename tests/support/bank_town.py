@@ -34,11 +34,29 @@ PREPAID: Final = 10_000_000_000
 PASSWORD_FILE: Final = "DURE_OPERATOR_PASSWORD_FILE"
 
 
+class Programs:
+    """Dure's commands, one after the other, each a process of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.Runner()
+        self._commands = Commands(slots=1)
+
+    def run(self, name: str, arguments: list[str], environment: dict[str, str]) -> Finished:
+        """One command to its end."""
+        return self._loop.run(self._commands.run(name, *arguments, environment=environment))
+
+    def close(self) -> None:
+        """End the interpreters."""
+        self._loop.run(self._commands.close())
+        self._loop.close()
+
+
 class Town:
     """Everything of one day. `bank_folder` is where the bank's in/ and out/ are."""
 
     def __init__(
         self,
+        programs: Programs,
         database: Database,
         folder: Path,
         merchants: int,
@@ -47,8 +65,7 @@ class Town:
         delivery: str,
         seed: int = 1,
     ) -> None:
-        self._loop = asyncio.Runner()
-        self._commands = Commands()
+        self._programs = programs
         self.database = database
         self.folder = folder
         self.bank_folder = bank_folder
@@ -93,15 +110,10 @@ class Town:
 
     def _run(self, name: str, arguments: list[str], code: int) -> Finished:
         environment = {PASSWORD_FILE: str(self.folder / "password")}
-        finished = self._loop.run(self._commands.run(name, *arguments, environment=environment))
+        finished = self._programs.run(name, arguments, environment)
         told = f"{finished.command}: exit code {finished.code}\n{finished.output}{finished.complaint}"
         assert finished.code == code, told
         return finished
-
-    def close(self) -> None:
-        """End the programs' interpreters."""
-        self._loop.run(self._commands.close())
-        self._loop.close()
 
     # The bank
 
