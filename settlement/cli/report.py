@@ -22,7 +22,7 @@ from settlement.cli.runtime import (
     read_date,
 )
 from settlement.domain.roles import Role
-from settlement.errors import UsageError
+from settlement.errors import ControlMismatchError, UsageError
 from settlement.frame import Observer
 from settlement.papers import bundle as bundling
 from settlement.papers import city_paper
@@ -155,11 +155,15 @@ def _write_all(
     forms = forms_of(form)
     programme_no = programme_of(connection, programme).programme_no
     numbers = reading.merchants_with_lines(connection, programme_no, period)
-    done = 0
-    for done, one in enumerate(reading.all_statements(connection, programme_no, period, numbers), 1):
+    done, refused = 0, list[str]()
+    found = reading.all_statements(connection, programme_no, period, numbers, refused)
+    for done, one in enumerate(found, 1):
         write(lambda one=one: _paper(connection, one, words, payments), forms, to)  # type: ignore[misc]
         watching.progress("statements", done, len(numbers))
     watching.reached("statements:done")
+    if refused:
+        more = f" (and {len(refused) - 1:,} more)" if len(refused) > 1 else ""
+        raise ControlMismatchError(f"{done:,} statements are in {to}; {refused[0]}{more}")
     return done
 
 

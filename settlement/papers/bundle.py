@@ -139,14 +139,13 @@ class _Maker:
 
     def _files(self) -> None:
         """The bytes of every file that left and came, as the archive keeps them."""
-        archive = self._settings.files.archive
+        files = self._settings.files
         for row in self._connection.execute(text(tables.FILES), self._at):
             if row.sha256 is None:
                 continue
-            kept = archive / "out" / row.business_date.strftime("%Y/%m/%d") / row.name
-            self._keep(kept, f"out/{row.name}", row.sha256)
+            self._keep(files.archived(row.business_date, row.name), f"out/{row.name}", row.sha256)
         for row in self._connection.execute(text(tables.INBOUND), self._at):
-            self._keep(archive / row.archived, f"in/{Path(row.archived).name}", row.sha256)
+            self._keep(files.archive / row.archived, f"in/{Path(row.archived).name}", row.sha256)
 
     def _keep(self, kept: Path, name: str, sha256: str) -> None:
         if not kept.is_file():

@@ -104,17 +104,28 @@ def merchants_with_lines(connection: Connection, programme_no: int, period: Peri
 
 
 def all_statements(
-    connection: Connection, programme_no: int, period: Period, numbers: "array[int]"
+    connection: Connection, programme_no: int, period: Period, numbers: "array[int]", refused: list[str]
 ) -> Iterator[Statement]:
-    """The statements of these merchants of a programme, one at a time. Raises ControlMismatchError."""
+    """The statements of these merchants of a programme, one at a time.
+
+    One that does not add up is left out and said in `refused`: it keeps nobody else's back.
+    """
     for start in range(0, len(numbers), CHUNK_MERCHANTS):
         chunk = {"merchants": list(numbers[start : start + CHUNK_MERCHANTS])}
         merchants = [Merchant(*row) for row in connection.execute(_MANY, chunk)]
-        yield from statements(connection, merchants, period)
+        yield from statements(connection, merchants, period, refused)
 
 
-def statements(connection: Connection, merchants: Sequence[Merchant], period: Period) -> Iterator[Statement]:
-    """The statements of these merchants of one programme, each proven. Raises ControlMismatchError."""
+def statements(
+    connection: Connection,
+    merchants: Sequence[Merchant],
+    period: Period,
+    refused: list[str] | None = None,
+) -> Iterator[Statement]:
+    """The statements of these merchants of one programme, each proven.
+
+    Raises ControlMismatchError for one that does not add up; with `refused` it is said there instead.
+    """
     if not merchants:
         return
     numbers = [one.merchant_no for one in merchants]
@@ -128,7 +139,14 @@ def statements(connection: Connection, merchants: Sequence[Merchant], period: Pe
         opening = before.get(one.merchant_no, 0)
         closing = own[-1].carried_out if own else opening
         paid = payouts.get(one.merchant_no, ())
-        yield prove(Statement(one, period, settled, opening, closing, own, paid))
+        try:
+            proven = prove(Statement(one, period, settled, opening, closing, own, paid))
+        except ControlMismatchError as error:
+            if refused is None:
+                raise
+            refused.append(str(error))
+            continue
+        yield proven
 
 
 def payments_of(connection: Connection, statement: Statement) -> Iterator[PaymentLine]:
