@@ -73,7 +73,7 @@ GRANT SELECT, INSERT ON archived_date, opening_entry, opening_wallet, opening_us
 -- which one row lies on another day, acts and corrections, open-ended kinds (pre-authorisations with their
 -- completions, gifts, top-ups with an outside reference), evidence of a flag; and what gave back one of those.
 CREATE FUNCTION dure_archive_kept(wanted date) RETURNS TABLE (bucket smallint, wallet_id bigint, seq integer)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     added bigint;
@@ -120,7 +120,7 @@ END $$;
 CREATE FUNCTION dure_archive_day(wanted date, at timestamptz, by text,
     payment_sha256 text, payments bigint, payments_won bigint,
     entry_sha256 text, entries bigint, entries_won bigint) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     name_of_day text := to_char(wanted, 'YYYYMMDD');
@@ -234,7 +234,7 @@ END $$;
 
 -- The date as it was closed, noted before its entries leave.
 CREATE FUNCTION dure_archive_date(programme smallint, wanted date, content text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     INSERT INTO archived_date
     SELECT b.programme_no, b.business_date, b.payments, b.entries, b.won, content
     FROM business_day b WHERE b.programme_no = programme AND b.business_date = wanted
@@ -243,7 +243,7 @@ $$;
 
 -- A day put back for looking, beside the books and not into them.
 CREATE FUNCTION dure_restore_day(wanted date) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     parent text;
 BEGIN
