@@ -96,6 +96,5 @@ def _page(one: Replay) -> str:
 
 def _line(part: Replayed) -> str:
     verdict = "DIFFERS" if part.differences else "agrees"
-    digest = f"  sha256 {part.sha256[:12]}…" if part.sha256 else ""
     noun = {"netting": "merchants", "payouts": "payouts"}.get(part.what, "payments")
-    return f"  {verdict}  {part.what:<55} {part.count:>8,} {noun}{part.won:>18,} won{digest}"
+    return f"  {verdict}  {part.what:<55} {part.count:>8,} {noun}{part.won:>18,} won"

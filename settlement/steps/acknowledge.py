@@ -10,18 +10,14 @@ from settlement.report import AckOutcome
 from settlement.store.bank import mark_answered
 
 _STATES = text("""
-    SELECT i.state, count(*) AS payments, sum(i.won)::bigint AS won
-    FROM bank_file f
-    JOIN bank_file_line l ON l.programme_no = f.programme_no AND l.file_no = f.file_no
-    JOIN (SELECT programme_no, end_to_end_id, state, won FROM payout WHERE programme_no = :programme_no
-          UNION ALL
-          SELECT programme_no, end_to_end_id, state, won FROM house_transfer
-          WHERE programme_no = :programme_no) i
-      ON i.programme_no = l.programme_no AND i.end_to_end_id = l.end_to_end_id
+    SELECT coalesce(p.state, h.state) AS state, count(*) AS payments,
+           sum(coalesce(p.won, h.won))::bigint AS won
+    FROM bank_file f JOIN bank_file_line l USING (programme_no, file_no)
+    LEFT JOIN payout p USING (end_to_end_id) LEFT JOIN house_transfer h USING (end_to_end_id)
     WHERE f.programme_no = :programme_no AND f.business_date = :business_date AND f.cycle = :cycle
       AND f.state <> 'voided'
-    GROUP BY i.state
-""")
+    GROUP BY 1
+""")  # each identity by its own index: right after a file is made there are no statistics to join otherwise
 _UNANSWERED = ("ordered", "sent")
 
 

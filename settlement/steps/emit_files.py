@@ -38,28 +38,30 @@ from switch.ledger.chart import Account
 FUNDER = "funder:"
 
 # What the books hold as sent of each payout that stands in its first file. A payout of a voided file was held
-# against them before. Nothing is booked for own transfers until the bank has moved them.
+# against them before. Nothing is booked for own transfers until the bank has moved them. Grouped, not joined:
+# what has just been written has no statistics, and a join by guess takes minutes.
 _UNBOOKED = text(f"""
-    WITH filed AS (
-        SELECT p.* FROM bank_file_line l JOIN payout p USING (end_to_end_id)
-        WHERE l.programme_no = :programme_no AND l.file_no >= :first AND NOT EXISTS (
-            SELECT FROM bank_file_line o WHERE o.programme_no = l.programme_no
-            AND o.end_to_end_id = l.end_to_end_id AND o.file_no < :first)
-    ), open AS (
+    WITH open AS (
         SELECT min(s.booked_on) AS since FROM settlement_step s
         WHERE s.programme_no = :programme_no AND s.step = 'pay_merchants' AND NOT EXISTS (
             SELECT FROM settlement_step e WHERE e.programme_no = s.programme_no AND e.step = 'emit_files'
             AND (e.business_date, e.cycle) = (s.business_date, s.cycle) AND e.state = 'done')
-    ), booked AS (
-        SELECT posting, merchant_no, sum(won)::bigint AS won FROM house_entry, open
+    ), one AS (
+        SELECT CASE WHEN p.attempt = 1
+                    THEN 'pay_merchants:' || to_char(p.business_date, 'YYYY-MM-DD') || ':' || p.cycle
+                    ELSE 'represent:' || p.end_to_end_id END AS posting,
+               p.merchant_no, p.end_to_end_id, p.won AS filed, 0 AS booked
+        FROM bank_file_line l JOIN payout p USING (end_to_end_id)
+        WHERE l.programme_no = :programme_no AND l.file_no >= :first AND NOT EXISTS (
+            SELECT FROM bank_file_line o WHERE o.programme_no = l.programme_no
+            AND o.end_to_end_id = l.end_to_end_id AND o.file_no < :first)
+        UNION ALL
+        SELECT posting, merchant_no, NULL, NULL, won FROM house_entry, open
         WHERE programme_no = :programme_no AND business_date >= since AND credit = {Account.PAYOUT_SENT:d}
-        GROUP BY posting, merchant_no
     )
-    SELECT f.end_to_end_id, f.won, coalesce(b.won, 0) AS booked FROM filed f
-    LEFT JOIN booked b ON b.merchant_no = f.merchant_no AND b.posting = CASE
-        WHEN f.attempt = 1 THEN 'pay_merchants:' || to_char(f.business_date, 'YYYY-MM-DD') || ':' || f.cycle
-        ELSE 'represent:' || f.end_to_end_id END
-    WHERE f.won IS DISTINCT FROM b.won ORDER BY f.end_to_end_id LIMIT 5
+    SELECT min(end_to_end_id) AS end_to_end_id, sum(filed)::bigint AS won, sum(booked)::bigint AS booked
+    FROM one GROUP BY posting, merchant_no
+    HAVING count(end_to_end_id) > 0 AND sum(filed) <> sum(booked) ORDER BY 1 LIMIT 5
 """)  # noqa: S608 (a number of our own enumeration)
 
 

@@ -1,0 +1,1 @@
+"""Files for the bank: frozen, written, kept, made again."""
