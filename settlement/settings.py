@@ -109,6 +109,10 @@ class Files(_Part):
             return {"inbox": beside / "inbox", "archive": beside / "archive", **data}
         return data
 
+    def archived(self, business_date: date, name: str) -> Path:
+        """Where a file for the bank stays: archive/out/2026/11/20/NAME, by the business date of its run."""
+        return self.archive / f"out/{business_date:%Y/%m/%d}" / name
+
 
 class Delivery(_Part):
     """How files reach the bank. SFTP: known hosts and a key, no passwords.

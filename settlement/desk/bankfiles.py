@@ -25,7 +25,7 @@ _IN_OUTBOX = frozenset({FileState.EMITTED.value, FileState.APPROVED.value})
 
 def archive_path(settings: Settings, row: FileRow) -> Path:
     """Where a file stays."""
-    return settings.files.archive / "out" / row.business_date.strftime("%Y/%m/%d") / row.name
+    return settings.files.archived(row.business_date, row.name)
 
 
 def outbox_path(settings: Settings, row: FileRow) -> Path:

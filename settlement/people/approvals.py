@@ -23,7 +23,7 @@ REASON_MAX = 200
 
 def places(settings: Settings, business_date: date, name: str) -> tuple[Path, Path]:
     """Where a file for the bank lies: in the outbox, and for good in the archive's tree by date."""
-    return settings.files.outbox / name, settings.files.archive / f"out/{business_date:%Y/%m/%d}" / name
+    return settings.files.outbox / name, settings.files.archived(business_date, name)
 
 
 def changed(settings: Settings, file: Any) -> str:
