@@ -35,7 +35,12 @@ def into_file(city: Nights, file_no: int, state: str, merchants: list[int]) -> s
         " created_at, made_by, payments, won, sha256, state)"
         " VALUES (:no, :file, :day, 1, 'pain.001', 'safeguarded', 'x', '1', '020', :on, :name, :name, :name,"
         " '', now(), 'mina', 1, 1, 'abc', :state)",
-        no=city.no, file=file_no, day=D, on=WEDNESDAY, name=name, state=state,
+        no=city.no,
+        file=file_no,
+        day=D,
+        on=WEDNESDAY,
+        name=name,
+        state=state,
     )
     for line, merchant in enumerate(merchants, 1):
         city.sql(
