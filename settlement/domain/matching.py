@@ -144,6 +144,8 @@ def match_all(entries: Sequence[Entry], account: str, known: Known) -> list[Matc
 
 def match(entry: Entry, account: str, known: Known) -> Match:
     """Match one entry of an account (`safeguarded`, `funder:ID`, `operator`)."""
+    if entry.reversal and entry.won < 0:
+        return Match(why="the bank takes back what had come in: find out what it was")
     if len(entry.parts) == 1:
         return _one(entry.parts[0], entry.won, account, known)
     if not all(part.end_to_end_id in known.items for part in entry.parts):
