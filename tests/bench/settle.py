@@ -147,7 +147,10 @@ def _rows(engine: Engine) -> dict[str, int]:
             )
         ).one()
     names = ("payment_rows", "entry_rows", "refunds", "payment_mib", "entry_mib")
-    return {name: int(value) >> (20 if name.endswith("mib") else 0) for name, value in zip(names, one, strict=True)}
+    return {
+        name: int(value) >> (20 if name.endswith("mib") else 0)
+        for name, value in zip(names, one, strict=True)
+    }
 
 
 def _wal(engine: Engine) -> int:

@@ -217,7 +217,9 @@ def _patterns(connection: Connection, reference: Reference) -> None:
                     (pattern, step, line, debit, credit, won, lot_no, int(merchant_no > 0), funder_no)
                     + (budget_no,)
                 )
-        ends.append((pattern, wallet.lots[1].balance, wallet.month_spent, wallet.month_basis, wallet.day_spent))
+        ends.append(
+            (pattern, wallet.lots[1].balance, wallet.month_spent, wallet.month_basis, wallet.day_spent)
+        )
     copy_rows(connection, "bench_payment", _PAYMENT_COLUMNS, payments)
     copy_rows(connection, "bench_entry", _ENTRY_COLUMNS, entries)
     copy_rows(connection, "bench_end", ("pattern", "balance", "spent", "basis", "of_day"), ends)
@@ -251,11 +253,17 @@ def _day(reference: Reference, draw: random.Random, *, returning: bool) -> tuple
         last = decisions[-1].stored if decisions else None
         back = returning and step == STEPS - 1 and last is not None
         channel = last.channel if back and last else draw.choice(("pos",) * 9 + ("delivery",))
-        amount = draw.choice((4_500, 9_900, 12_300, 18_000, 27_500, 33_000, 64_000)) + draw.randrange(0, 3_000, 10)
+        amount = draw.choice((4_500, 9_900, 12_300, 18_000, 27_500, 33_000, 64_000)) + draw.randrange(
+            0, 3_000, 10
+        )
         if back and last is not None:
             amount = draw.choice((last.amount, last.amount // 3))
         kind = Kind.REFUND if back else Kind.PURCHASE
-        of = OriginalRef(last.key.stan, last.transmission, (last.key.kind,), "T1", day) if back and last else None
+        of = (
+            OriginalRef(last.key.stan, last.transmission, (last.key.kind,), "T1", day)
+            if back and last
+            else None
+        )
         request = Request(
             key=PaymentKey(wallet.bucket, day, 120_000 + step, "T1", step + 1, kind),
             wallet_id=1, card_no=1, programme_no=1, merchant_no=2, amount=amount, channel=channel,
@@ -287,7 +295,10 @@ def _load(owner: Engine, size: Size, told: Teller) -> None:
         "expires": _expires(),
     }
     for table, day in (("entry", BEFORE), ("entry", DAY), ("payment", BEFORE), ("payment", DAY)):
-        _run(owner, f"CREATE TABLE {table}_{day:%Y%m%d} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        _run(
+            owner,
+            f"CREATE TABLE {table}_{day:%Y%m%d} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+        )
     _run(owner, "CREATE INDEX ON bench_wallet (wallet)", "ANALYZE bench_wallet, bench_payment, bench_entry")
     with owner.begin() as connection:
         for statement in (*_OPENING.split(";")[:2], *_WALLETS.split(";")[:2]):
@@ -317,5 +328,3 @@ def _run(owner: Engine, *statements: str) -> None:
     with owner.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
-
-
