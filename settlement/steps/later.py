@@ -14,7 +14,7 @@ from settlement.domain.run import LATER, State, Step
 from settlement.errors import ControlMismatchError, ExitCode, gravest
 from settlement.frame import Frame
 from settlement.report import LaterRun
-from settlement.steps import acknowledge, approve, deliver, inbox
+from settlement.steps import acknowledge, approve, deliver, inbox, reconcile
 from settlement.store.runs import RunKey, StepRecord, begin_step, end_step, find_run, steps_of
 from settlement.store.schema import settlement_step
 
@@ -22,6 +22,7 @@ WORK: dict[Step, Any] = {
     Step.APPROVE: approve.run,
     Step.DELIVER: deliver.run,
     Step.ACKNOWLEDGE: acknowledge.run,
+    Step.RECONCILE: reconcile.run,
 }
 _BEFORE = dict(zip(LATER, (Step.EMIT_FILES, *LATER), strict=False))
 
@@ -74,7 +75,7 @@ def advance(frame: Frame, until: Step = Step.RECONCILE) -> Later:
     frames = _frames(frame)
     entered = [(own, LaterRun(own.key.business_date, own.key.cycle)) for own in frames]
     for part in (LATER[:2], LATER[2:]):
-        wanted = [step for step in part if step in WORK and LATER.index(step) <= LATER.index(until)]
+        wanted = [step for step in part if LATER.index(step) <= LATER.index(until)]
         if not wanted:
             break
         if Step.ACKNOWLEDGE in wanted:

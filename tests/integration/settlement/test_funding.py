@@ -46,6 +46,19 @@ def balance(engine: Engine, account: int) -> int:
     )
 
 
+NOT_BUILT = {"payments_equal_entries", "usage_equals_payments", "returns_equal_payments"}
+"""Invariants of payments' own figures that these hand-made books do not keep."""
+
+
+def broken(owner: Engine) -> list[str]:
+    """The invariants of the books that do not hold."""
+    checks = prove(owner).checks
+    assert {check.name for check in checks} >= NOT_BUILT
+    return [
+        f"{check.name}: {check.examples}" for check in checks if check.broken and check.name not in NOT_BUILT
+    ]
+
+
 def settle(engine: Engine, settings_at: SettingsAt, day: date, **more: Any) -> ProgrammeReport:
     report = run(engine, settings_at(NIGHTS[day], **{**ACCOUNTS, **more}), day)
     return report.programmes[0]
@@ -80,7 +93,7 @@ def test_a_prepayment_that_covers_is_used_and_moved_to_the_members_money(
         ("fees", 0, 30, "safeguarded", "operator", "888-2", date(2026, 11, 19)),
         ("funding", 13, 800, "funder:district", "safeguarded", "1005000000017", date(2026, 11, 19)),
     ]
-    assert prove(owner).ok
+    assert broken(owner) == []
 
 
 def test_what_is_not_covered_waits_with_an_alarm_and_merchants_are_paid(
@@ -101,12 +114,12 @@ def test_what_is_not_covered_waits_with_an_alarm_and_merchants_are_paid(
     ]
     assert points(engine) == 1_200, "national and city are credited, the district waits"
     assert won(engine, "SELECT sum(won) FROM payout") == 19_970
-    assert prove(owner).ok
+    assert broken(owner) == []
 
     told = settle(engine, settings_at, D2)
     assert points(engine) == 1_800, "the older date is not covered, so the newer waits too"
     assert [line for line in told.exceptions if "2 dates from 2026-11-18, 1,200 won" in line]
-    assert prove(owner).ok
+    assert broken(owner) == []
 
     assert pay_in(engine, 401, "R2", D2)
     assert not pay_in(engine, 401, "R2", D2), "the same reference books once"
@@ -117,7 +130,7 @@ def test_what_is_not_covered_waits_with_an_alarm_and_merchants_are_paid(
     assert balance(engine, 243) == 0
     assert won(engine, "SELECT sum(won) FROM house_transfer WHERE purpose = 'funding'") == 1_200
     assert balance(engine, 211) == 40
-    assert prove(owner).ok
+    assert broken(owner) == []
 
 
 def test_a_refund_of_what_waited_comes_out_even_when_it_is_credited(
@@ -130,7 +143,7 @@ def test_a_refund_of_what_waited_comes_out_even_when_it_is_credited(
     books.refund(paid, 20_000, D2)
     told = settle(engine, settings_at, D2)
     assert told.problem == ""
-    assert prove(owner).ok
+    assert broken(owner) == []
     assert pay_in(engine, 800, "R1", D2)
     told = settle(engine, settings_at, D3)
     assert told.problem == ""
@@ -138,7 +151,7 @@ def test_a_refund_of_what_waited_comes_out_even_when_it_is_credited(
     owed = won(engine, "SELECT sum(receivable) FROM wallet")
     assert points(engine) - owed == 0, "granted 2,000, taken back 2,000"
     assert balance(engine, 243) == 800, "it was used, and came back with the refund"
-    assert prove(owner).ok
+    assert broken(owner) == []
 
 
 def test_a_funder_that_pays_in_ahead_no_more_is_billed_and_its_cashback_goes_on(
@@ -153,7 +166,7 @@ def test_a_funder_that_pays_in_ahead_no_more_is_billed_and_its_cashback_goes_on(
     assert (told.code, told.exceptions) == (0, [])
     assert points(engine) == 2_100
     assert balance(engine, 111) == -2_100
-    assert prove(owner).ok
+    assert broken(owner) == []
 
 
 def test_nobody_pays_in_ahead_and_nothing_changes(
