@@ -16,7 +16,7 @@ from lxml import etree
 FILE_BYTES_MAX = 200_000_000
 DEPTH_MAX = 40
 TEXT_CHARS_MAX = 10_000
-"""Of one element's own text, of one attribute, of one name. The longest of the formats has 2,000."""
+"""Of one text between two tags, of one attribute, of one name. The longest of the formats has 2,000."""
 ATTRIBUTES_MAX = 16
 TOKEN_BYTES_MAX = 200_000
 ELEMENTS_MAX = 8_000_000
@@ -100,6 +100,8 @@ class _Guard:
     def _end(self, _name: str) -> None:
         self._depth -= 1
         self._text.pop()
+        if self._text:
+            self._text[-1] = 0  # what stands between two children counts alone: thousands may be indented
 
     def _characters(self, text: str) -> None:
         self._text[-1] += len(text)

@@ -73,6 +73,13 @@ def test_a_huge_text() -> None:
     assert "characters" in refused(BODY.replace(b"BANK-1", b"x" * 30_000_000))
 
 
+def test_thousands_of_indented_payments_are_no_huge_text() -> None:
+    payments = [(f"DURE00001-20261120-01-{number}-01", "ACCP") for number in range(3_000)]
+    data = pain002("DURE00001-20261120-01-000001", payments=payments)
+    indented = data.replace(b"<TxInfAndSts>", b"\n          <TxInfAndSts>")
+    assert len(read(io.BytesIO(indented)).payments) == 3_000
+
+
 def test_a_huge_attribute() -> None:
     told = refused(b'<a b="' + b"x" * 30_000_000 + b'"/>')
     assert "bytes" in told or "characters" in told
