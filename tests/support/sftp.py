@@ -1,9 +1,9 @@
 """A real SFTP server in a process of its own, whose faults a test scripts; each user has a folder as root.
 
 A fault is a JSON file ROOT/USER.fault: {"at": stage, "act": what, "pid": whom}; it happens once. Stages:
-open, write, wrote, fsync, rename, renamed, read, remove. Acts: die (the server), kill (the process `pid`), hang,
-late (three seconds, then done), lose (the connection), full (no space), refuse, swap (other bytes), take (the
-bank takes what has just got its name).
+open, write, wrote, fsync, rename, renamed, read, remove. Acts: die (the server), kill (the process `pid`),
+hang, late (three seconds, then done), lose (the connection), full (no space), refuse, swap (other bytes),
+take (the bank takes what has just got its name).
 """
 
 import asyncio
