@@ -4,8 +4,8 @@
     python -m tests.bench.settle --payments 1000000 --merchants 100000
 
 For each size a fresh installation with an embedded database (fsync on) is filled with one business date
-(`settle_books`), `dure-settlement run` settles it as a process of its own, and a few bare sums over the same rows are
-timed as a floor. What is told goes to var/bench/settlement.json as well.
+(`settle_books`), `dure-settlement run` settles it as a process of its own, and a few bare sums over the same
+rows are timed as a floor. What is told goes to var/bench/settlement.json as well.
 """
 
 import argparse
@@ -143,7 +143,8 @@ def _rows(engine: Engine) -> dict[str, int]:
                 f"SELECT (SELECT count(*) FROM payment WHERE local_day = '{DAY}'),"
                 f" (SELECT count(*) FROM entry WHERE business_date = '{DAY}'),"
                 f" (SELECT count(*) FROM payment WHERE local_day = '{DAY}' AND kind = {Kind.REFUND:d}),"
-                f" pg_total_relation_size('payment_{DAY:%Y%m%d}'), pg_total_relation_size('entry_{DAY:%Y%m%d}')"
+                f" pg_total_relation_size('payment_{DAY:%Y%m%d}'),"
+                f" pg_total_relation_size('entry_{DAY:%Y%m%d}')"
             )
         ).one()
     names = ("payment_rows", "entry_rows", "refunds", "payment_mib", "entry_mib")

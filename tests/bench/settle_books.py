@@ -214,8 +214,10 @@ def _patterns(connection: Connection, reference: Reference) -> None:
             for line, entry in enumerate(entries_of(decision), start=1):
                 _, debit, credit, won, lot_no, merchant_no, funder_no, budget_no = _entry(entry)
                 entries.append(
-                    (pattern, step, line, debit, credit, won, lot_no, int(merchant_no > 0), funder_no)
-                    + (budget_no,)
+                    (
+                        *(pattern, step, line, debit, credit, won, lot_no, int(merchant_no > 0)),
+                        *(funder_no, budget_no),
+                    )
                 )
         ends.append(
             (pattern, wallet.lots[1].balance, wallet.month_spent, wallet.month_basis, wallet.day_spent)

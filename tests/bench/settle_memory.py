@@ -12,8 +12,8 @@ EVERY_S = 0.25
 class Memory(threading.Thread):
     """Watches from its making until `stop`.
 
-    The program's is its resident high-water mark. The server's is the sum over its processes of the resident memory
-    that is not shared, and the shared part once: as large as the largest that one process has touched.
+    The program's is its resident high-water mark. The server's is the sum over its processes of the resident
+    memory that is not shared, and the shared part once: as large as the largest that one process has touched.
     """
 
     def __init__(self, program: int, server: int) -> None:

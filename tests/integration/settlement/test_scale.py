@@ -43,19 +43,23 @@ TAMPERINGS = {
     "UPDATE entry SET funder_no = 14 WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": "entries by funder",
     "DELETE FROM entry WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": "entries by funder",
     "DELETE FROM entry WHERE funder_no > 0 AND wallet_id = 7 AND seq = 2": "entries by funder none",
-    "INSERT INTO entry SELECT bucket, business_date, wallet_id, seq, 9, programme_no, source, debit, credit, 1,"
-    " 0, 0, 14, 0 FROM entry WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": "entries by funder",
-    "INSERT INTO entry SELECT bucket, business_date, wallet_id, 77, 1, programme_no, source, debit, credit, won,"
-    " 0, 0, funder_no, 0 FROM entry WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": (
+    "INSERT INTO entry SELECT bucket, business_date, wallet_id, seq, 9, programme_no, source, debit, credit,"
+    " 1, 0, 0, 14, 0 FROM entry WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": "entries by funder",
+    "INSERT INTO entry SELECT bucket, business_date, wallet_id, 77, 1, programme_no, source, debit, credit,"
+    " won, 0, 0, funder_no, 0 FROM entry WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": (
         "posting 77: entries of cashback without a payment"
     ),
-    "UPDATE payment SET usage_before = usage_before + 1 WHERE wallet_id = 7 AND seq = 2": "usage before it is 0",
+    "UPDATE payment SET usage_before = usage_before + 1 WHERE wallet_id = 7 AND seq = 2": (
+        "usage before it is 0"
+    ),
     "UPDATE entry SET debit = credit, credit = debit WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": (
         "entries by funder"
     ),
     "UPDATE entry SET budget_no = 1 WHERE funder_no = 12 AND wallet_id = 7 AND seq = 2": "entries by funder",
     "UPDATE merchant_group SET valid_from = '2026-11-21'": "the rules give 1,000",
-    "UPDATE payment SET detail = '{\"missed\": [[11, 0, 1]]}' WHERE wallet_id = 7 AND seq = 2": "were not due",
+    "UPDATE payment SET detail = '{\"missed\": [[11, 0, 1]]}' WHERE wallet_id = 7 AND seq = 2": (
+        "were not due"
+    ),
     "UPDATE payment SET basis = -50000 WHERE wallet_id = 7 AND seq = 2": "cashback needs 0 won or more",
 }
 """What somebody may do to plain purchases, and what the night says of it."""
@@ -207,15 +211,16 @@ def test_sets_and_single_wallets_are_credited_alike(
             nets.append({**where, "net": net})
             connection.execute(
                 text(
-                    "INSERT INTO wallet (bucket, wallet_id, programme_no, points_on, seq, lot_seq, receivable)"
-                    " VALUES (:bucket, :wallet, 1, true, 5, :lots, :owed)"
+                    "INSERT INTO wallet (bucket, wallet_id, programme_no, points_on, seq, lot_seq,"
+                    " receivable) VALUES (:bucket, :wallet, 1, true, 5, :lots, :owed)"
                 ),
                 {**where, "lots": len(lots), "owed": owed},
             )
             for lot_no, (balance, expires) in enumerate(lots, 1):
                 connection.execute(
                     text(
-                        "INSERT INTO lot VALUES (:bucket, :wallet, :lot, 2, 0, :won, :won, 20260101, :expires)"
+                        "INSERT INTO lot VALUES"
+                        " (:bucket, :wallet, :lot, 2, 0, :won, :won, 20260101, :expires)"
                     ),
                     {**where, "lot": lot_no, "won": balance, "expires": expires},
                 )
@@ -280,7 +285,8 @@ def test_a_bucket_that_is_credited_is_left_alone(owner: Engine, frame: Frame) ->
     with owner.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO wallet (bucket, wallet_id, programme_no, points_on) VALUES (:bucket, :wallet, 1, true)"
+                "INSERT INTO wallet (bucket, wallet_id, programme_no, points_on)"
+                " VALUES (:bucket, :wallet, 1, true)"
             ),
             where,
         )
@@ -288,7 +294,8 @@ def test_a_bucket_that_is_credited_is_left_alone(owner: Engine, frame: Frame) ->
     with session.begin():
         session.execute(
             text(
-                "CREATE TEMPORARY TABLE credit_net AS SELECT bucket, wallet_id, 100::bigint AS net FROM wallet"
+                "CREATE TEMPORARY TABLE credit_net AS"
+                " SELECT bucket, wallet_id, 100::bigint AS net FROM wallet"
             )
         )
     for _ in range(2):
