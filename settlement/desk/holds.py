@@ -55,8 +55,8 @@ def place(
     In the caller's transaction. Raises UsageError: one of a kind is in force, or it says nothing.
     """
     kind = RESERVE if rate_ppm or max_won else HOLD
-    if not 0 < len(reason.strip()) <= REASON_MAX:
-        raise UsageError(f"a hold needs a reason of 1 to {REASON_MAX} characters")
+    if not 0 < len(reason.strip()) <= REASON_MAX or not reason.isprintable():
+        raise UsageError(f"a hold needs a reason of 1 to {REASON_MAX} printable characters")
     if kind == RESERVE and not (0 < rate_ppm <= PPM and 0 < max_won <= WON_MAX):
         raise UsageError("a reserve needs a rate above 0 and up to 100 %, and --max won above 0")
     row = find(connection, merchant_id, lock=True)

@@ -230,19 +230,6 @@ def earliest_unfinished(connection: Connection, programme_no: int, before: date)
     return min((day for day in found if day is not None), default=None)
 
 
-def previous_run_date(connection: Connection, key: RunKey) -> date | None:
-    """The business date of the programme's last run before this one that paid its merchants."""
-    table = settlement_step
-    return connection.execute(
-        select(func.max(table.c.business_date)).where(
-            table.c.programme_no == key.programme_no,
-            table.c.business_date < key.business_date,
-            table.c.step == Step.PAY_MERCHANTS.value,
-            table.c.state == State.DONE.value,
-        )
-    ).scalar()
-
-
 def insert_business_day(connection: Connection, row: dict[str, object]) -> None:
     """Store a closed date and move the programme's mark to it."""
     connection.execute(insert(business_day).values(**row))

@@ -79,8 +79,8 @@ def city(make: Make) -> Nights:
 
 
 def test_a_hold_is_placed_listed_obeyed_and_released(city: Nights, call: Command) -> None:
-    assert "any hold needs" not in call("hold", "M00001", code=2)
     assert "needs a reason" in call("hold", "M00001", code=2)
+    assert "printable" in call("hold", "M00001", "--reason", "two\nlines", code=2)
     assert "lacks the role maker" in call("hold", "M00001", "--reason", "x", by="anna", code=77)
     assert "there is no merchant" in call("hold", "M99999", "--reason", "x", code=2)
     call("hold", "M00001", "--reason", "complaints")
