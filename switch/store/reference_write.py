@@ -111,8 +111,15 @@ def policies_of(connection: Connection, programme_no: int) -> dict[str, tuple[in
 
 
 def policy_in_use(connection: Connection, policy_no: int) -> bool:
-    """Whether some payment was judged by this policy. Looks through the payments: for rare changes only."""
-    found = text("SELECT EXISTS (SELECT FROM payment WHERE policy_no = :policy_no)")
+    """Whether some payment was judged by this policy. Looks through the payments: for rare changes only.
+
+    Where dates have left the database since it took effect, payments may have left with them.
+    """
+    found = text(
+        "SELECT EXISTS (SELECT FROM payment WHERE policy_no = :policy_no) OR EXISTS ("
+        " SELECT FROM policy p JOIN archived_date a ON a.programme_no = p.programme_no"
+        " AND a.business_date >= p.effective_from::date WHERE p.policy_no = :policy_no)"
+    )
     return bool(connection.scalar(found, {"policy_no": policy_no}))
 
 

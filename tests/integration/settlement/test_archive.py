@@ -20,6 +20,8 @@ from settlement.upkeep.archive import DayDone, DayPlan, Verified
 from switch.clock import open_clock
 from switch.ledger.proof import Proof
 from switch.service import proofs
+from switch.service.transfer.tables import only
+from switch.store.reference_write import policy_in_use
 from tests.integration.settlement.books import Books
 from tests.integration.settlement.conftest import SettingsAt
 
@@ -149,6 +151,19 @@ def test_days_leave_and_every_proof_holds(old: Old) -> None:
     assert [old.verify(day).problem for day in (DAY, NEXT, THIRD)] == ["", "", ""]
     with pytest.raises(UsageError, match="no day that may leave"):
         old.take()
+    with old.owner.connect() as connection, connection.begin() as transaction:
+        only(connection, 1)  # as an export proves one programme: its sums go along
+        assert [check for check in proofs.prove(connection).checks if check.broken] == []
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE TEMPORARY VIEW opening_entry AS"
+            " SELECT * FROM public.opening_entry WHERE wallet_id <> 7"
+        )
+        assert [check.name for check in proofs.prove(connection).checks if check.broken]
+        transaction.rollback()
+    with old.owner.connect() as connection, connection.begin() as transaction:
+        connection.exec_driver_sql("DELETE FROM payment")
+        assert policy_in_use(connection, 1), "payments of it have left"
+        transaction.rollback()
     # What is not old goes on: a later night is settled over what is left.
     later = Settings.model_validate(old.settings.model_dump())
     Path(later.clock.file).write_text("2026-11-22T03:00:00+09:00")
