@@ -6,6 +6,7 @@ writer did: lengths, kinds and order of records, sequence numbers, digits, count
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import zip_longest
 from typing import BinaryIO
 
@@ -109,14 +110,21 @@ class Fixed:
                 raise ControlError(f"{about}{field.field} in the file is {said[0]}, it must be {said[1]}")
 
 
+@lru_cache(maxsize=4_096)
 def fitted(text: str, most: int, replacement: str = "?") -> str:
     """A text that takes at most `most` bytes of CP949, cut between characters.
 
     What CP949 does not have stands as its base letter, if that is ASCII, else as `replacement`.
     """
+    whole = unicodedata.normalize("NFC", text)
+    try:
+        if len(whole.encode(ENCODING)) <= most:  # nearly every text
+            return whole.rstrip()
+    except UnicodeEncodeError:
+        pass
     kept: list[str] = []
     left = most
-    for character in unicodedata.normalize("NFC", text):
+    for character in whole:
         told = _told(character, replacement)
         left -= len(told.encode(ENCODING))
         if left < 0:
