@@ -198,18 +198,17 @@ def _value(dimension: str, one: Trade, words: Words) -> str:
 
 def _cumulative(city: City, words: Words) -> Table:
     columns = (Column(words["milestone"], Kind.WON), Column(words["reached"], wide=True))
-    reached: dict[int, date] = {}
-    total = 0
+    total = city.issued_before  # of dates that are no longer here one by one
+    early = words["early"].format(city.archived_through)
+    reached: dict[int, Cell] = {one: early for one in MILESTONES if total >= one}
     for day, won in sorted(city.issued.items()):
         total += won
         for milestone in MILESTONES:
             if total >= milestone:
                 reached.setdefault(milestone, day)
     rows = [(one, reached.get(one, words["not_yet"])) for one in MILESTONES]
-    notes = [words["cumulative_note"].format(city.through, f"{total:,}")]
-    if city.issued_since is not None:
-        notes.append(words["since_note"].format(city.issued_since))
-    return Table(words["cumulative"], columns, rows, None, tuple(notes))
+    note = words["cumulative_note"].format(city.through, f"{total:,}")
+    return Table(words["cumulative"], columns, rows, None, (note,))
 
 
 def _settlement(city: City, words: Words) -> Table:

@@ -73,18 +73,21 @@ _COUNTS = text(f"""
            (SELECT count(*) FROM merchant WHERE programme_no = :programme_no AND opened <= :through
             AND (closed IS NULL OR closed > :through)) AS merchants
 """)
-_ISSUED = text(f"""
-    SELECT business_date, sum(CASE WHEN debit IN ({Account.SAFEGUARDED:d}, {Account.FUNDER_DUE:d}) THEN won
-                                   ELSE -won END)::bigint
-    FROM entry WHERE programme_no = :programme_no AND business_date <= :through AND (
+_ISSUING = f"""
+    sum(CASE WHEN debit IN ({Account.SAFEGUARDED:d}, {Account.FUNDER_DUE:d}) THEN won ELSE -won END)::bigint
+    FROM {{table}} WHERE programme_no = :programme_no AND (
         (debit, credit) IN (({Account.SAFEGUARDED:d}, {Account.CARD_MONEY:d}),
                             ({Account.CARD_MONEY:d}, {Account.SAFEGUARDED:d}))
         OR source <> {Source.CORRECTION:d} AND (debit, credit) IN (
             ({Account.FUNDER_DUE:d}, {Account.GRANTS:d}), ({Account.GRANTS:d}, {Account.FUNDER_DUE:d}),
             ({Account.FUNDER_DUE:d}, {Account.COUPONS:d}), ({Account.COUPONS:d}, {Account.FUNDER_DUE:d}),
             ({Account.FUNDER_DUE:d}, {Account.POINTS:d}), ({Account.POINTS:d}, {Account.FUNDER_DUE:d})))
-    GROUP BY 1 ORDER BY 1
+"""
+_ISSUED = text(f"""
+    SELECT business_date, {_ISSUING.format(table="entry")} AND business_date <= :through GROUP BY 1 ORDER BY 1
 """)
+# What the dates that have been archived came to in all.
+_ISSUED_BEFORE = text(f"SELECT {_ISSUING.format(table='opening_entry')}")
 _POT = text("""
     SELECT budget_no, sum(CASE WHEN debit = :due THEN won ELSE -won END)::bigint
     FROM entry WHERE programme_no = :programme_no AND business_date <= :through
@@ -92,13 +95,8 @@ _POT = text("""
     GROUP BY 1
 """)
 _AWAY = text("""
-    SELECT business_date FROM business_day d WHERE programme_no = :programme_no AND entries > 0
-      AND business_date <= :through
-      AND NOT EXISTS (SELECT FROM entry e WHERE e.programme_no = :programme_no
-                      AND e.business_date = d.business_date)
-      AND NOT EXISTS (SELECT FROM house_entry h WHERE h.programme_no = :programme_no
-                      AND h.business_date = d.business_date)
-    ORDER BY business_date DESC LIMIT 1
+    SELECT max(business_date) FROM archived_date
+    WHERE programme_no = :programme_no AND business_date <= :through
 """)
 _NETS = text("""
     SELECT coalesce(sum(sales), 0)::bigint AS sales, coalesce(sum(refunds), 0)::bigint AS refunds,
@@ -166,7 +164,8 @@ class City(msgspec.Struct, frozen=True):
     wallets: int
     merchants: int
     issued: dict[date, int]
-    issued_since: date | None
+    issued_before: int
+    archived_through: date | None
     pots: dict[int, int]
     budgets: dict[tuple[str, int], int]
     amounts: dict[tuple[int, int], int]
@@ -208,7 +207,8 @@ def read_city(connection: Connection, facts: Facts, period: Period, until: date 
         wallets=counts.wallets,
         merchants=counts.merchants,
         issued={day: won for day, won in connection.execute(_ISSUED, at)},  # noqa: C416 (rows)
-        issued_since=away,
+        issued_before=connection.execute(_ISSUED_BEFORE, at).scalar() or 0,
+        archived_through=away,
         pots={number: won for number, won in connection.execute(_POT, numbers)},  # noqa: C416
         budgets=budgets,
         amounts={(row.budget_no, row.month): row.amount for row in connection.execute(_AMOUNTS, numbers)},

@@ -77,10 +77,7 @@ CITY: dict[str, tuple[str, str]] = {
     "reached": ("달성일", "Reached on"),
     "not_yet": ("미달성", "not yet"),
     "cumulative_note": ("{}까지 누적 순발행액 {} 원", "Issued net through {}: {} won"),
-    "since_note": (
-        "{} 이전은 보관소로 옮겨져 누적에 들어 있지 않습니다.",
-        "Dates through {} have been archived and are not in these sums.",
-    ),
+    "early": ("{} 이전", "by {}"),
     "settlement": ("가맹점 정산", "Merchants' settlement"),
     "owed": ("다음 매출에서 뺄 금액 ({}곳)", "Carried: merchants owe it ({})"),
     "held_money": ("지급 보류 중인 금액 ({}곳)", "Held: not paid yet ({})"),

@@ -156,12 +156,19 @@ def test_only_closed_dates_count(month: Month) -> None:
 
 
 def test_archived_dates_are_missed_and_not_forgotten(month: Month) -> None:
+    month.sql("UPDATE entry SET won = 60000000 WHERE debit = 101")
+    month.sql(
+        "INSERT INTO opening_entry SELECT bucket, wallet_id, 1, 1, 101, 201, 1, 0, won FROM entry"
+        " WHERE debit = 101"
+    )
     month.sql("DELETE FROM entry WHERE business_date = :day", day=FRIDAY)
+    month.sql("INSERT INTO archived_date VALUES (1, :day, 4, 10, 1, 'x')", day=FRIDAY)
     with pytest.raises(ControlMismatchError, match="2026-11-20 has been archived"):
         _report(month)
     _, paper = _report(month, span(SATURDAY, SUNDAY))
+    assert _table(paper, "Issued since the beginning")[10**8] == ("by 2026-11-20",)
     [table] = [one for one in paper.tables if one.title == "Issued since the beginning"]
-    assert "Dates through 2026-11-20 have been archived" in " ".join(table.notes)
+    assert table.notes == ("Issued net through 2026-11-22: 120,000,000 won",)
 
 
 def test_the_command_writes_what_it_shows(month: Month, tell: Tell, tmp_path: Path) -> None:
