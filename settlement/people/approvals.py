@@ -48,7 +48,7 @@ def missing(settings: Settings, file: Any) -> str:
     outbox, archived = places(settings, file.business_date, file.name)
     for path in (archived,) if settings.delivery.channel == "none" else (archived, outbox):
         if not path.exists():
-            return f"{path} is not there: put it back with `dure-settlement replay`"
+            return f"{path} is not there: dure-settlement files regenerate {file.name}"
     return ""
 
 
