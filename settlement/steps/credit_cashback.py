@@ -27,10 +27,10 @@ from switch.ledger.chart import Account
 from switch.ledger.journal import Source
 from switch.store.dayhash import payment_window
 
-BUCKETS_AT_ONCE = 8
+BUCKETS_AT_ONCE = 32
 WALLETS_AT_ONCE = 8_000
-"""A transaction takes so many buckets, and further ones only up to so many wallets: no member's payment waits
-longer than it takes to credit these. A bucket is never divided: it is a thousandth of a programme's wallets.
+"""A transaction credits at most so many buckets and so many wallets: no member's payment waits longer than that
+takes. But it credits one bucket at least: none is divided, and it is a thousandth of a programme's wallets.
 """
 
 _ACCRUED = f"""
