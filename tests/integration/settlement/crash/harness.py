@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from sqlalchemy import Engine, NullPool, create_engine, text
 
 from settlement.people.audit import verify
 from tests.integration.settlement.conftest import Server
-from tests.integration.settlement.crash.story import STORY, Act, World, begin, settings_at
+from tests.integration.settlement.crash.story import Act, World, settings_at
 from tests.integration.settlement.crash.writes import AFTER, BEFORE, MIDDLE, Point, Watch, Write, die
 
 GONE_WAIT_S = 20.0
 SHOWN_MAX = 300
+Begin = Callable[[Engine, World], None]
 State = dict[str, list[str]]
 """Rows by table, and the bytes (as hexadecimals) of each file by its path."""
 
@@ -45,18 +46,21 @@ class Place(msgspec.Struct, frozen=True):
     """One point at which one act is cut off."""
 
     act: int
+    name: str
     point: Point
     what: str
 
     def __str__(self) -> str:
-        return f"{STORY[self.act].name}: killed {self.point.how} write {self.point.number}, {self.what}"
+        return f"{self.name}: killed {self.point.how} write {self.point.number}, {self.what}"
 
 
 class Stage:
     """The databases and folders of one played story."""
 
-    def __init__(self, server: Server, database: str, folder: Path) -> None:
-        self._server, self._folder = server, folder
+    def __init__(
+        self, server: Server, database: str, folder: Path, story: Sequence[Act], begin: Begin
+    ) -> None:
+        self._server, self._folder, self._story, self._begin = server, folder, story, begin
         self._before: list[str] = []  # a database per act, and after the last
         self._states: list[State] = []
         self.places: list[Place] = []
@@ -67,14 +71,14 @@ class Stage:
         world.mkdir()
         owner = server.engine(database, "postgres")
         engine = server.engine(database)
-        begin(owner, World(engine, world))
+        self._begin(owner, World(engine, world))
         owner.dispose()
         engine.dispose()
-        for number, act in enumerate(STORY):
+        for number, act in enumerate(self._story):
             self._keep(database, number)
             writes = self._act(database, act, None)
             assert writes, f"{act.name} writes nothing: it has no place in this story"
-            self.places += _places(number, writes)
+            self.places += _places(number, act.name, writes)
             self._states.append(self._state(database))
             with self._open(database) as stage:
                 act.then(stage, settings_at(stage.folder, act.now))
@@ -128,7 +132,7 @@ class Stage:
 
     def differences(self, place: Place) -> list[str]:
         """Cut an act off, do it again, and say what is not as it was when nobody cut it off."""
-        act, world = STORY[place.act], self._folder / "world"
+        act, world = self._story[place.act], self._folder / "world"
         database = self._server.clone(self._before[place.act])
         shutil.rmtree(world)
         shutil.copytree(self._folder / f"before{place.act}", world)
@@ -160,12 +164,12 @@ class Stage:
         return found
 
 
-def _places(act: int, writes: list[Write]) -> Iterator[Place]:
+def _places(act: int, name: str, writes: list[Write]) -> Iterator[Place]:
     for number, write in enumerate(writes):
-        yield Place(act, Point(number, BEFORE), write.label)
+        yield Place(act, name, Point(number, BEFORE), write.label)
         if write.divisible:
-            yield Place(act, Point(number, MIDDLE), write.label)
-    yield Place(act, Point(len(writes), AFTER), "the last")
+            yield Place(act, name, Point(number, MIDDLE), write.label)
+    yield Place(act, name, Point(len(writes), AFTER), "the last")
 
 
 def _rows(engine: Engine) -> State:

@@ -14,12 +14,16 @@ from sqlalchemy import Connection, Engine, text
 from settlement.desk import holds, merchants, rebates, subsidies
 from settlement.domain.roles import Role
 from settlement.errors import ExitCode
+from settlement.frame import Frame, Silent
 from settlement.people.approvals import approve
 from settlement.people.identity import Actor
 from settlement.people.review import waiting
 from settlement.pipeline import run
 from settlement.reference import load_all
 from settlement.settings import Originator, Settings
+from settlement.steps.assign import assign
+from settlement.store.runs import RunKey, find_run
+from switch.clock import open_clock
 from switch.domain.calendar import day_of_date
 from terminal_sim.bank import Bank
 from terminal_sim.bank_script import Account, Charge, Credit, FileRule, PayeeRule, Script, StatementRule
@@ -167,6 +171,24 @@ def _approve(world: World, settings: Settings) -> None:
                 approve(connection, settings, file.name, file.sha256, CHECKER, _now(settings))
 
 
+def _name(world: World, settings: Settings) -> None:
+    """What the bank has taken for itself is named as that; then all that is left of the runs is done."""
+    with world.engine.connect() as connection:
+        with connection.begin():
+            (facts,) = load_all(connection, "seoro")
+            run = find_run(connection, RunKey(1, FRI))
+            open_ones = connection.execute(
+                text("SELECT statement_id || '/' || entry_no FROM bank_entry WHERE state = 'suspense'")
+            ).scalars()
+            entries = list(open_ones)
+        assert run is not None
+        clock = open_clock("simulated", settings.clock.file, simulation=True)
+        frame = Frame(connection, facts, run, settings, clock, Silent(), CLERK.name)
+        for entry in entries:
+            assign(frame, entry, "charge")
+    _night(FRI)(world, settings)
+
+
 def _now(settings: Settings) -> datetime:
     return datetime.fromisoformat(Path(settings.clock.file).read_text())
 
@@ -227,4 +249,5 @@ STORY = (
     Act("third delivery", "2026-11-23T08:50", _night(FRI), _morning(date(2026, 11, 23))),
     Act("third word", "2026-11-23T10:00", _night(FRI), _evening(date(2026, 11, 25), _nothing)),
     Act("the last statements", "2026-11-26T10:00", _night(FRI)),
+    Act("a charge is named", "2026-11-26T11:00", _name),
 )

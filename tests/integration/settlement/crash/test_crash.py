@@ -8,18 +8,19 @@ from sqlalchemy import text
 
 from tests.integration.settlement.conftest import Server
 from tests.integration.settlement.crash.harness import Place, Stage
-from tests.integration.settlement.crash.story import STORY
+from tests.integration.settlement.crash.story import STORY, begin
 
-POINTS_MIN = 2_400
+POINTS_MIN = 3_200
 SEED = 20261118
-IN_PASSING = 40
+IN_PASSING = 30
 """How many points are tried whenever tests are run; all of them by make endure."""
 
 
 @pytest.fixture(scope="module")
 def stage(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The story, played once."""
-    return Stage(server, server.clone(server.template), tmp_path_factory.mktemp("crash"))
+    folder = tmp_path_factory.mktemp("crash")
+    return Stage(server, server.clone(server.template), folder, STORY, begin)
 
 
 def _try(stage: Stage, places: list[Place]) -> None:
@@ -28,7 +29,9 @@ def _try(stage: Stage, places: list[Place]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_story_has_everything_in_it(stage: Stage) -> None:
+    assert len(stage.places) >= POINTS_MIN
     with stage.at_the_end() as world, world.engine.connect() as connection:
 
         def all_of(query: str) -> set[object]:
@@ -45,9 +48,12 @@ def test_the_story_has_everything_in_it(stage: Stage) -> None:
         assert all_of("SELECT bool_or(carried_in < 0) FROM merchant_net") == {True}
         assert all_of("SELECT bool_or(held <> '') FROM merchant_net") == {True}
         assert all_of("SELECT count(*) > 0 FROM expiry") == {True}
+        assert all_of("SELECT state FROM bank_entry") == {"matched", "resolved"}
+        assert all_of("SELECT state FROM settlement_step") == {"done"}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_killed_at_some_points_and_done_again(stage: Stage) -> None:
     """One point of each act, and others drawn from all."""
     draw = random.Random(SEED)
@@ -61,9 +67,8 @@ def test_killed_at_some_points_and_done_again(stage: Stage) -> None:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("act", range(len(STORY)), ids=[act.name for act in STORY])
 def test_killed_at_every_point_and_done_again(stage: Stage, act: int) -> None:
-    """All of it takes about half an hour on one core."""
+    """About 0.7 s a point on a machine with nothing else to do: all of it takes some 40 minutes."""
     places = [place for place in stage.places if place.act == act]
     kinds = Counter(place.point.how for place in places)
     print(f"{STORY[act].name}: {len(places):,} points, {dict(kinds)}")  # noqa: T201
     _try(stage, places)
-    assert len(stage.places) >= POINTS_MIN

@@ -105,7 +105,7 @@ class Watch:
         return isinstance(path, str | os.PathLike) and f"{os.fspath(path)}{os.sep}".startswith(self._folder)
 
     def _short(self, path: object) -> str:
-        return str(path).removeprefix(self._folder) or "."
+        return os.path.relpath(os.fspath(path), self._folder)  # type: ignore[call-overload]
 
     # The database
 
