@@ -174,13 +174,16 @@ class Nights:
 
     def balance(self, account: Account, merchant_no: int) -> int:
         """A merchant's balance on an account of liabilities, from all entries."""
+        return self.balances(account).get(merchant_no, 0)
+
+    def balances(self, account: Account) -> dict[int, int]:
+        """The balances of all merchants on an account of liabilities, from all entries."""
         found = self.all(
-            "SELECT coalesce(sum(CASE WHEN credit = :a THEN won ELSE -won END), 0)::bigint FROM ("
-            " SELECT debit, credit, won FROM entry WHERE programme_no = :no AND merchant_no = :m"
-            " UNION ALL SELECT debit, credit, won FROM house_entry WHERE programme_no = :no"
-            " AND merchant_no = :m) e WHERE :a IN (debit, credit)",
+            "SELECT merchant_no, sum(CASE WHEN credit = :a THEN won ELSE -won END)::bigint FROM ("
+            " SELECT debit, credit, won, merchant_no FROM entry WHERE programme_no = :no"
+            " UNION ALL SELECT debit, credit, won, merchant_no FROM house_entry WHERE programme_no = :no) e"
+            " WHERE :a IN (debit, credit) GROUP BY merchant_no",
             a=int(account),
             no=self.no,
-            m=merchant_no,
         )
-        return int(str(found[0][0]))
+        return {int(str(merchant)): int(str(won)) for merchant, won in found}

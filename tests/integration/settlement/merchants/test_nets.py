@@ -170,7 +170,7 @@ class Plan:
 
 
 @settings(
-    max_examples=7,
+    max_examples=6,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # a smaller case costs more than it tells here
     deadline=None,
     print_blob=True,
@@ -201,6 +201,8 @@ def test_the_books_hold_what_the_nets_say(make: Make, nights: list, unit: int, v
             city.pay(day, cycle)
             runs.append((day, cycle))
             rows = city.nets(day, cycle)
+            payable = city.balances(Account.MERCHANT_PAYABLE)
+            reserve = city.balances(Account.MERCHANT_RESERVE)
             held = {
                 int(str(no))
                 for (no,) in city.all(
@@ -211,8 +213,8 @@ def test_the_books_hold_what_the_nets_say(make: Make, nights: list, unit: int, v
             }
             for number in range(base, base + 4):
                 row = rows.get(number, {"carried_out": 0, "reserve": 0, "paid": 0})
-                assert city.balance(Account.MERCHANT_PAYABLE, number) == row["carried_out"]
-                assert city.balance(Account.MERCHANT_RESERVE, number) == row["reserve"]
+                assert payable.get(number, 0) == row["carried_out"]
+                assert reserve.get(number, 0) == row["reserve"]
                 assert not (number in held and row["paid"])
     # A re-classification gives the difference back, once; and all rows follow again from what is stored.
     city.classed(base, on(5), 100_000_000)
