@@ -64,7 +64,7 @@ def test_killed_at_some_points_and_done_again(stage: Stage) -> None:
 
 
 @pytest.mark.endure
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("act", range(len(STORY)), ids=[act.name for act in STORY])
 def test_killed_at_every_point_and_done_again(stage: Stage, act: int) -> None:
     """About 0.7 s a point on a machine with nothing else to do: all of it takes some 40 minutes."""
