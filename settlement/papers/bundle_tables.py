@@ -7,7 +7,12 @@ bundle's. Instants are in UTC with microseconds, as the audit log hashes them.
 # ruff: noqa: S608 (every query is built from constants of this file)
 
 _OF_RUN = "programme_no = :programme_no AND business_date BETWEEN :first AND :last"
-_FILES = f"SELECT file_no FROM bank_file WHERE {_OF_RUN}"
+# From the first of the period's files to the last, whatever run made those between: numbers have no gap.
+_FILES = (
+    "SELECT file_no FROM bank_file WHERE programme_no = :programme_no"
+    f" AND file_no BETWEEN (SELECT min(file_no) FROM bank_file WHERE {_OF_RUN})"
+    f" AND (SELECT max(file_no) FROM bank_file WHERE {_OF_RUN})"
+)
 _ITEMS = (
     f"SELECT end_to_end_id FROM bank_file_line WHERE programme_no = :programme_no AND file_no IN ({_FILES})"
 )
@@ -41,7 +46,10 @@ INBOUND = f"""
     ORDER BY inbound_no
 """
 
-FILES = f"SELECT file_no, business_date, name, sha256 FROM bank_file WHERE {_OF_RUN} ORDER BY file_no"
+FILES = f"""
+    SELECT file_no, business_date, name, sha256 FROM bank_file
+    WHERE programme_no = :programme_no AND file_no IN ({_FILES}) ORDER BY file_no
+"""
 
 DAYS = """
     SELECT business_date, entries FROM business_day
@@ -128,7 +136,7 @@ TABLES: dict[str, str] = {
         SELECT file_no, business_date, cycle, profile, debtor, debtor_name, debtor_account, debtor_bank,
                pay_on, message_id, payment_information_id, name, remittance, {_utc("created_at")}, made_by,
                payments, won, sha256, state
-        FROM bank_file WHERE {_OF_RUN} ORDER BY file_no""",
+        FROM bank_file WHERE programme_no = :programme_no AND file_no IN ({_FILES}) ORDER BY file_no""",
     "bank_file_line.csv": f"""
         SELECT file_no, line, end_to_end_id FROM bank_file_line
         WHERE programme_no = :programme_no AND file_no IN ({_FILES}) ORDER BY file_no, line""",
@@ -145,7 +153,7 @@ TABLES: dict[str, str] = {
     "bank_statement.csv": f"""
         SELECT account, statement_id, sequence, first, last, opening, closing, entries, inbound_no
         FROM bank_statement WHERE {_STATEMENTS}
-        ORDER BY account COLLATE "C", first, statement_id COLLATE "C" """,
+        ORDER BY account COLLATE "C", first, sequence NULLS LAST, statement_id COLLATE "C" """,
     "bank_entry.csv": f"""
         SELECT account, statement_id, entry_no, booked_on, won, reference, end_to_end_id,
                payment_information_id, message_id, remittance, return_reason, state, kind, carrier,

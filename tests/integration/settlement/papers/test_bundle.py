@@ -231,7 +231,14 @@ def test_a_file_that_pays_somebody_else_is_found(bundle: Path, capsys: pytest.Ca
 
 
 def test_a_part_of_the_dates_is_a_bundle_too(month: Month, tmp_path: Path) -> None:
+    month.sql("UPDATE bank_file SET business_date = :day WHERE file_no IN (1, 3)", day=SATURDAY)
+    month.sql("UPDATE bank_file SET business_date = :day WHERE file_no = 2", day=SUNDAY)  # made in between
+    for number, was in ((1, FRIDAY), (2, SATURDAY), (3, SUNDAY)):
+        [file] = month.settings.files.archive.glob(f"out/*/*/{was:%d}/*_{number:06d}_*.xml")
+        now = SUNDAY if number == 2 else SATURDAY
+        file.rename(file.parent.parent / f"{now:%d}" / file.name)
     _make(month, tmp_path / "b", span(SATURDAY, SATURDAY))
+    assert len(list((tmp_path / "b" / "out").iterdir())) == 3
     code, out = _alone(tmp_path / "b" / VERIFIER, tmp_path / "b")
     assert code == 0, out
     assert [path.name for path in sorted((tmp_path / "b" / "journal").iterdir())] == [
