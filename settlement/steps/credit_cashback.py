@@ -29,8 +29,8 @@ from switch.store.dayhash import payment_window
 
 BUCKETS_AT_ONCE = 32
 WALLETS_AT_ONCE = 8_000
-"""A transaction credits at most so many buckets and so many wallets: no member's payment waits longer than that
-takes. But it credits one bucket at least: none is divided, and it is a thousandth of a programme's wallets.
+"""A transaction credits at most so many buckets and so many wallets: no member's payment waits longer than
+that takes. But it credits one bucket at least: none is divided, and it is a thousandth of all wallets.
 """
 
 _ACCRUED = f"""
