@@ -79,6 +79,7 @@ class City:
             copy_rows(connection, "funding", _FUNDING, self._funding)
             copy_rows(connection, "payment", _PAYMENT, self._payments)
             copy_rows(connection, "entry", _ENTRY, self._entries)
+            connection.execute(text("ANALYZE"))  # as autovacuum has, by the time a day is over
 
     def account(self, merchant: int) -> str:
         """Where a shop is paid, to begin with."""
