@@ -76,7 +76,8 @@ def _judge(frame: Frame, keys: Sequence[Key], rows: Sequence[Row[Any]], found: V
         if not row.plain:
             continue
         # After the count and the nine columns of the combination come the keys'.
-        recorded: Won = {key: won for key, won in zip(keys, row[10:], strict=True) if won is not None}
+        booked: Sequence[int | None] = tuple(row)[10:]
+        recorded: Won = {key: won for key, won in zip(keys, booked, strict=True) if won is not None}
         counts = len(recorded) == (row.entries or 0)
         if not counts or sum(recorded.values()) != row.cashback or _due(frame, row) != recorded:
             found.doubt((row.policy_no, row.channel, row.basis, row.cashback))
