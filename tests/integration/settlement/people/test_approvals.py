@@ -109,7 +109,9 @@ def test_bytes_that_are_not_the_files_are_not_approved(
     name = _file(books, settings)
     path = places(settings, D, name)[copy]
     path.write_bytes(b"file 2") if how == "changed" else path.unlink()
-    refused = pytest.raises(ControlMismatchError, match="who changed it" if how == "changed" else "files regenerate")
+    refused = pytest.raises(
+        ControlMismatchError, match="who changed it" if how == "changed" else "files regenerate"
+    )
     with engine.connect() as connection, connection.begin(), refused:
         approve(connection, settings, name, _sha256(), APPROVER, NOW)
     assert states(engine) == {name: "emitted"}
