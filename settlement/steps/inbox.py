@@ -50,15 +50,15 @@ def take(frame: Frame, given: Sequence[Path] = ()) -> InboxOutcome:
     a given file that cannot be read.
     """
     told: list[TakenFile] = []
-    fresh: dict[int, Path] = {}
+    fresh: list[tuple[int, Path]] = []  # the same bytes may lie there twice
     for path in given or _lying(frame.settings.files.inbox):
         one = _receive(frame, path, told, given=bool(given))
         if one is not None:
-            fresh[one.inbound_no] = path
+            fresh.append((one.inbound_no, path))
     told += _apply_all(frame)
     resolved = again.look_again(frame)
     if not given:
-        for number, path in fresh.items():
+        for number, path in fresh:
             with frame.connection.begin():
                 row = inbound.find(frame.connection, number)
             _clear(path, row)

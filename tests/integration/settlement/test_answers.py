@@ -280,3 +280,14 @@ def test_answers_of_another_programme_wait_for_its_own_take(
     finally:
         second.connection.close()
     assert states(engine)[name(21, programme=2)] == ACCP
+
+
+def test_the_same_bytes_twice_in_the_inbox_leave_it_together(
+    engine: Engine, frame: Frame, sent: Sent, settings: Settings
+) -> None:
+    answer = pain002(sent.file(1, {1: 1_000}), payments=[(name(1), "ACSC")])
+    for file in ("one.xml", "two.xml"):
+        put(settings, file, answer)
+    take(frame)
+    assert not list(settings.files.inbox.iterdir())
+    assert states(engine) == {name(1): ACCP}
