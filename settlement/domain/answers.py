@@ -138,23 +138,27 @@ def interpret(report: StatusReport, asked: Asked) -> Answer:
                 f"refuses a second copy of {asked.message_id}: {in_words(one.reason)}; nothing is changed:"
                 " ask the bank how it came twice, and for its answer to the first"
             )
-    said, conflicts = _said(report.payments, asked)
+    said, disputed = _said(report.payments, asked)
     general = batch if batch.code not in NO_WORD_YET else report.group
     if REJECTED in (report.group.code, batch.code) and any(one.code in ACCEPTED for one in said.values()):
         raise AnswerError("rejects the whole and accepts a part of it: ask the bank which is true")
     for one in (report.group, batch):
         _counts(one, said)
-    if report.group.code in ACCEPTED and batch.code == REJECTED:
-        raise AnswerError("accepts the file and rejects its only batch: ask the bank which is true")
+    for one, other in ((report.group, batch), (batch, report.group)):
+        if one.code in ACCEPTED and other.code == REJECTED:
+            raise AnswerError(
+                "accepts one of the file and its only batch, and rejects the other: ask the bank which holds"
+            )
     if report.group.code == REJECTED:
         general = report.group
-    rest = _rest(report, batch, said, asked)
+    unnamed = len(asked.payments.keys() - said.keys() - disputed.keys())
+    rest = _rest(report, batch, said, unnamed)
     verdicts = [
         verdict
         for name in asked.payments
-        if (verdict := _verdict(name, said.get(name), general, rest)) is not None
+        if name not in disputed and (verdict := _verdict(name, said.get(name), general, rest)) is not None
     ]
-    return Answer(tuple(verdicts), tuple(conflicts), len(verdicts) == len(asked.payments))
+    return Answer(tuple(verdicts), tuple(disputed.values()), len(verdicts) == len(asked.payments))
 
 
 def _fits(one: Status, asked: Asked) -> None:
@@ -172,25 +176,27 @@ def _fits(one: Status, asked: Asked) -> None:
         )
 
 
-def _said(payments: tuple[Status, ...], asked: Asked) -> tuple[dict[str, Status], list[str]]:
-    """What is said of payments by name; lines about those that are not the file's or have another amount."""
+def _said(payments: tuple[Status, ...], asked: Asked) -> tuple[dict[str, Status], dict[str, str]]:
+    """What is said of payments by name; and a line about each that is not the file's, or of which it is not
+    clear what is said: no general word holds for that one either.
+    """
     said: dict[str, Status] = {}
-    conflicts: list[str] = []
+    disputed: dict[str, str] = {}
     for one in payments:
         if one.code not in KNOWN:
             raise AnswerError(f"says {one.code} of {one.name}, which is no status of ISO 20022: ask the bank")
         won = asked.payments.get(one.name)
         if won is None:
-            conflicts.append(f"{one.name or 'a payment without EndToEndId'}: is not in {asked.message_id}")
+            disputed[one.name] = f"{one.name or 'a payment without EndToEndId'}: is not in {asked.message_id}"
         elif one.won is not None and one.won != won:
-            conflicts.append(f"{one.name}: the bank says {one.won:,} won, ordered are {won:,}")
+            disputed[one.name] = f"{one.name}: the bank says {one.won:,} won, ordered are {won:,}"
         elif one.code == REJECTED and one.reason in DUPLICATE:
-            conflicts.append(f"{one.name}: {in_words(one.reason)}: ask the bank what became of the first")
+            disputed[one.name] = f"{one.name}: {in_words(one.reason)}: ask the bank what became of the first"
         elif one.name in said and said[one.name].code != one.code:
             raise AnswerError(f"says both {said[one.name].code} and {one.code} of {one.name}: ask the bank")
         else:
             said[one.name] = one
-    return said, conflicts
+    return {name: one for name, one in said.items() if name not in disputed}, disputed
 
 
 def _counts(one: Status, said: dict[str, Status]) -> None:
@@ -201,12 +207,12 @@ def _counts(one: Status, said: dict[str, Status]) -> None:
         raise AnswerError(f"counts {counted:,} rejects and names {named:,}: ask the bank for the right one")
 
 
-def _rest(report: StatusReport, batch: Status, said: dict[str, Status], asked: Asked) -> bool:
+def _rest(report: StatusReport, batch: Status, said: dict[str, Status], unnamed: int) -> bool:
     """Whether payments that are not named are accepted: the report's own counts must say so."""
     for one in (batch, report.group):
         accepted = sum(count for code, count in one.counted.items() if code in ACCEPTED)
         named = sum(status.code in ACCEPTED for status in said.values())
-        if accepted and accepted == named + len(asked.payments) - len(said):
+        if accepted and accepted == named + unnamed:
             return True
     return False
 

@@ -81,6 +81,7 @@ def test_what_is_not_the_files_is_listed_and_nothing_else_is_lost() -> None:
         ({"payments": [("A", "WHAT")]}, "no status"),
         ({"group": "RJCT", "payments": [("A", "ACCP")]}, "rejects the whole"),
         ({"group": "ACCP", "batch_status": "RJCT"}, "only batch"),
+        ({"group": "RJCT", "batch_status": "ACSP"}, "only batch"),
         ({"payments": [("A", "ACCP"), ("A", "RJCT")]}, "both"),
         ({"group": "PART", "payments": [("A", "RJCT")], "per_status": [("RJCT", 2)]}, "counts 2 rejects"),
     ],
@@ -97,6 +98,19 @@ def test_a_refused_second_copy_says_nothing_of_the_first(reason: str) -> None:
     answer = told(group="PART", payments=[("A", "RJCT", reason), ("B", "RJCT", "AC04")])
     assert states(answer) == {"B": "rejected"}
     assert len(answer.conflicts) == 1
+
+
+@pytest.mark.parametrize("general", ["RJCT", "ACCP"])
+def test_no_general_word_holds_for_a_payment_that_is_in_dispute(general: str) -> None:
+    """Owing again what may be paid, as its first copy or as another amount, would pay it twice."""
+    answer = told(group=general, payments=[("A", "RJCT", "AM05"), ("B", "RJCT", "AC04", 999)])
+    assert states(answer) == {"C": "rejected" if general == "RJCT" else "accepted"}
+    assert len(answer.conflicts) == 2
+    assert not answer.whole
+    counted = told(group="PART", payments=[("A", "RJCT", "DU04")], per_status=[("ACSP", 2)])
+    assert states(counted) == {"B": "accepted", "C": "accepted"}
+    doubtful = told(group="PART", payments=[("A", "ACSP", "", 999)], per_status=[("ACSP", 3)])
+    assert states(doubtful) == {}
 
 
 def test_reasons_have_words() -> None:
