@@ -26,7 +26,7 @@ from settlement.domain.roles import Role
 from settlement.domain.run import Step
 from settlement.domain.statement import StatementError
 from settlement.errors import ConfigurationError, ExitCode, UsageError, gravest
-from settlement.frame import Frame, Silent
+from settlement.frame import Frame, Observer, Silent
 from settlement.people.identity import Actor
 from settlement.pipeline import clock_of, run_lock
 from settlement.reference import Facts, load_all
@@ -161,7 +161,7 @@ def open_(
 
 
 def _frame(
-    connection: Connection, settings: Settings, facts: Facts, clock: Clock, actor: Actor, watching: Silent
+    connection: Connection, settings: Settings, facts: Facts, clock: Clock, actor: Actor, watching: Observer
 ) -> Frame:
     """A frame for work that belongs to no run: it reads and books on the date that is open."""
     now = clock.now()
@@ -189,7 +189,7 @@ def _each(
                 found = load_all(connection, programme)
             for index, facts in enumerate(found):
                 with run_lock(connection, facts.programme_no):
-                    frame = _frame(connection, settings, facts, clock, actor, watching)  # type: ignore[arg-type]
+                    frame = _frame(connection, settings, facts, clock, actor, watching)
                     parts.append(work(frame, index == 0))
     finally:
         engine.dispose()

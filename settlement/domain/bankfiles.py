@@ -1,9 +1,9 @@
 """One file for the bank: what may follow what.
 
     emitted ─▶ approved ─▶ delivering ─▶ delivered ─▶ answered
-       │          │            │  ▲
-       └────┬─────┘            ▼  │
-          voided             unknown          asked before anything is sent again
+       │   ◀─     │    ◀─           back: its approval ended; it is known not to have arrived
+       └────┬─────┘
+          voided
 
 A file is made of frozen rows, so its bytes never change; what would change them voids it and makes another.
 """

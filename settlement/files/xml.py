@@ -166,7 +166,7 @@ def parts(
     options = {"schema": _schema(schema)} if schema else {}
     try:
         events = etree.iterparse(
-            _Watched(source),  # type: ignore[arg-type]
+            _Watched(source),
             events=("end",),
             resolve_entities=False,
             no_network=True,

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, select, text
 
 from settlement.domain.bankfiles import FileState
+from settlement.files.orders import masked
 from settlement.store.schema_bank import bank_file
 from switch.domain.calendar import SEOUL
 
@@ -147,11 +148,6 @@ def review(connection: Connection, file: Any, now: datetime, problem: str) -> Re
         odd[0].of_kind if odd else 0,
         problem,
     )
-
-
-def masked(account: str) -> str:
-    """An account number as people are shown it."""
-    return f"…{account[-4:]}"
 
 
 def _line(row: Any) -> PayoutLine:

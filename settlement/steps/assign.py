@@ -73,7 +73,7 @@ def assign(frame: Frame, where: str, to: str, account: str | None = None) -> Ass
     return Assigned(row.account, row.statement_id, row.entry_no, row.won, plan.to)
 
 
-def _entry(frame: Frame, where: str, account: str | None):  # type: ignore[no-untyped-def]
+def _entry(frame: Frame, where: str, account: str | None) -> "Row[tuple[object, ...]]":
     statement, _, entry_no = where.rpartition("/")
     if not statement or not (entry_no.isascii() and entry_no.isdigit() and len(entry_no) <= 9):
         raise UsageError(f"--assign {where!r}: write it as `open` shows it, STATEMENT/ENTRY")

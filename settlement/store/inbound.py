@@ -48,16 +48,10 @@ def receive(connection: Connection, name: str, sha256: str, size: int, at: datet
     last = connection.execute(select(func.max(table.c.inbound_no))).scalar() or 0
     day = at.astimezone(SEOUL)
     number = last + 1
-    row = {
-        "inbound_no": number,
-        "programme_no": 0,
-        "name": name,
-        "sha256": sha256,
-        "archived": f"in/{day:%Y/%m/%d}/{number}_{name}",
-        "state": ARCHIVED,
-    }
-    connection.execute(insert(table).values(**row, size=size, received_at=at))
-    return Inbound(**row, problem=""), True  # type: ignore[arg-type]
+    new = Inbound(number, 0, name, sha256, f"in/{day:%Y/%m/%d}/{number}_{name}", ARCHIVED, "")
+    row = {**msgspec.structs.asdict(new), "size": size, "received_at": at}
+    connection.execute(insert(table).values(row))
+    return new, True
 
 
 def pending(connection: Connection, programme_no: int) -> list[Inbound]:

@@ -57,7 +57,7 @@ class StepRecord(msgspec.Struct, frozen=True):
     booked_on: date | None
 
 
-def _run_is(table: Table, key: RunKey):  # type: ignore[no-untyped-def]
+def _run_is(table: Table, key: RunKey) -> ColumnElement[bool]:
     return and_(
         table.c.programme_no == key.programme_no,
         table.c.business_date == key.business_date,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, insert, select, text, update
 
 from settlement.domain.matching import Entry, Match
 from settlement.domain.statement import Before, Statement
@@ -137,7 +137,7 @@ def resolve(
     )
 
 
-def _is(programme_no: int, account: str, statement_id: str, entry_no: int):  # type: ignore[no-untyped-def]
+def _is(programme_no: int, account: str, statement_id: str, entry_no: int) -> tuple[ColumnElement[bool], ...]:
     table = bank_entry.c
     return (
         table.programme_no == programme_no,
