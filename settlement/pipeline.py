@@ -244,6 +244,9 @@ def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report
         raise ControlMismatchError(f"the record of the run of {day} is damaged: {error}") from error
     night = [step for step in steps if step not in LATER]
     report.already_done = not night
+    told = later.Later()
+    if Step.CREDIT_CASHBACK in night:  # a prepayment that is there covers this night already
+        later.take_in(frame, told)
     for step in night:
         _do(frame, step, report)
     if report.emit is not None and report.already_done:
@@ -251,10 +254,9 @@ def _settle(connection: Connection, facts: Facts, call: _Call, day: date, report
     if call.until is None or call.until in LATER:
         if Step.EMIT_FILES not in night:
             report.exceptions += moves.move_pending(frame).exceptions
-        told = later.advance(frame, call.until or Step.RECONCILE)
-        report.later = told.runs
-        report.exceptions += told.problems
-        report.code = int(gravest([ExitCode(report.code), told.code]))
+        report.later = later.advance(frame, call.until or Step.RECONCILE, told).runs
+    report.exceptions += dict.fromkeys(told.problems)
+    report.code = int(gravest([ExitCode(report.code), told.code]))
     with connection.begin():
         _exceptions(frame, report)
 

@@ -64,13 +64,13 @@ class Later(msgspec.Struct):
     code: ExitCode = ExitCode.DONE
 
 
-def advance(frame: Frame, until: Step = Step.RECONCILE) -> Later:
+def advance(frame: Frame, until: Step = Step.RECONCILE, told: Later | None = None) -> Later:
     """Take every unfinished run of the frame's programme as far as it goes, up to and including `until`.
 
     First what goes to the bank, of all runs; then what has come from it; then what that means for the runs.
     Raises ControlMismatchError, once all runs have been tried, if a control did not agree for one of them.
     """
-    told = Later()
+    told = Later() if told is None else told
     refused: list[str] = []
     frames = _frames(frame)
     entered = [(own, LaterRun(own.key.business_date, own.key.cycle)) for own in frames]
@@ -79,7 +79,7 @@ def advance(frame: Frame, until: Step = Step.RECONCILE) -> Later:
         if not wanted:
             break
         if Step.ACKNOWLEDGE in wanted:
-            _take_in(frame, told)
+            take_in(frame, told)
         for own, run in entered:
             try:
                 for step in wanted:
@@ -116,7 +116,7 @@ def _frames(frame: Frame) -> list[Frame]:
     return found
 
 
-def _take_in(frame: Frame, told: Later) -> None:
+def take_in(frame: Frame, told: Later) -> None:
     """What the bank has left for us: into the inbox, into the archive, into the books."""
     told.problems += fetch_answers(frame).problems
     taken = inbox.take(frame)
