@@ -161,3 +161,22 @@ def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
     assert done.stdout == "40000\n", done.stderr
+
+
+@pytest.mark.parametrize("junk", [b"<x/>", b'<x a="1"/>', b'<x xmlns=""/>'])
+def test_what_is_never_let_go_does_not_fill_the_memory(junk: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml, "KEPT_MAX", 1_000)
+    told = refused(BODY.replace(b"<GrpHdr>", junk * 1_000 + b"<GrpHdr>", 1))
+    assert "smaller files" in told
+
+
+def test_what_is_let_go_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml, "KEPT_MAX", 3_000)
+    payments = [(f"DURE00001-20261120-01-{number}-01", "ACCP") for number in range(2_500)]
+    data = pain002("DURE00001-20261120-01-000001", payments=payments)
+    assert len(read(io.BytesIO(data)).payments) == 2_500
+
+
+def test_thousands_of_namespaces() -> None:
+    many = " ".join(f'xmlns:n{number}="u{number}"' for number in range(9_000))
+    assert "namespaces" in refused(BODY.replace(b"<GrpHdr>", f"<GrpHdr {many}>".encode(), 1))
