@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate -q
 
-.PHONY: demo test endure attack broker fuzz gates bench bench-settlement lock lock-check setup clean
+.PHONY: demo test endure crash attack broker fuzz gates bench bench-settlement lock lock-check setup clean
 
 setup: $(STAMP)
 
@@ -27,6 +27,10 @@ test: $(STAMP)
 # Storms of terminals, crashes, a day of faults: minutes more.
 endure: $(STAMP)
 	$(BIN)/python -m pytest -m endure
+
+# The night and the way through the bank, killed at every single write (3,200 and more): about 40 minutes.
+crash: $(STAMP)
+	DURE_CRASH_EVERY=1 $(BIN)/python -m pytest -m endure tests/integration/settlement/crash
 
 # Everything hostile that we know: what is expected, how often it was tried, and what it did.
 attack: $(STAMP)
