@@ -207,8 +207,10 @@ def as_payment(item: Item, won: int, account: str, reason: str) -> Booking | str
     if abs(won) != item.won:
         return f"the bank says {abs(won):,} won, ordered are {item.won:,}"
     if item.merchant_no == 0 and won > 0 and account == item.payee:
-        if item.received_on is not None or item.state is PayoutState.REJECTED:
-            return "has come in before" if item.received_on else "was rejected"
+        if item.received_on is not None:
+            return "has come in before"
+        if item.state in (PayoutState.ORDERED, PayoutState.REJECTED):
+            return f"the bank brings it, and it is {item.state.value}"
         return Booking(Means.IN, item.won, item)
     if account != item.debtor:
         return f"is on the account {account}, it was ordered from {item.debtor}"

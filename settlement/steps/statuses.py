@@ -5,7 +5,7 @@ from typing import BinaryIO
 from settlement.domain.answers import Answer, AnswerError, Asked, Verdict, in_words, interpret
 from settlement.domain.bankfiles import FileState
 from settlement.domain.matching import Item
-from settlement.domain.payouts import Change, PayoutEvent, PayoutState, judge
+from settlement.domain.payouts import FINAL, Change, PayoutEvent, PayoutState, judge
 from settlement.files.pain002 import read
 from settlement.frame import Frame
 from settlement.people.audit import note as note_audit
@@ -70,6 +70,8 @@ def _carry_out(
     for verdict in answer.verdicts:
         item = items[verdict.end_to_end_id]
         change = judge(item.state, verdict.state)
+        if verdict.state is PayoutState.REJECTED and _has_moved(item):
+            change = Change.CONFLICT
         if change is Change.MOVE:
             moved = Moved(item, verdict.reason, verdict.told)
             (rejected if verdict.state is PayoutState.REJECTED else accepted).append(moved)
@@ -93,9 +95,19 @@ def _owed_again(item: Item) -> Entry:
     return entry(Account.PAYOUT_SENT, Account.MERCHANT_PAYABLE, item.won, merchant_no=item.merchant_no)
 
 
+def _has_moved(item: Item) -> str:
+    """What the bank has told of money that has left; rejected as well, it would be owed or ordered twice."""
+    if item.state in FINAL:
+        return ""
+    if item.announced:
+        return "coming back"
+    return "seen to have come in" if item.received_on is not None else ""
+
+
 def _contradiction(item: Item, verdict: Verdict) -> str:
     why = f", {in_words(verdict.reason)}" if verdict.state is PayoutState.REJECTED else ""
-    return f"the bank says {verdict.state.value}{why}; it is {item.state.value}: ask the bank which is true"
+    stands = _has_moved(item) or item.state.value
+    return f"the bank says {verdict.state.value}{why}; it is {stands}: ask the bank which is true"
 
 
 def _audit(
