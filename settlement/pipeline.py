@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from settlement.desk import moves
+from settlement.desk import moves, netted
 from settlement.domain.bankdays import CalendarFacts
 from settlement.domain.bankdays import facts as bank_facts
 from settlement.domain.run import LATER, State, Step, StepError, remaining
@@ -39,6 +39,7 @@ from settlement.report import (
 from settlement.settings import Settings
 from settlement.steps import close_day, credit_cashback, emit_files, expire_lots, fund, later, pay_merchants
 from settlement.store.runs import (
+    CYCLE,
     Run,
     RunKey,
     begin_step,
@@ -313,6 +314,10 @@ def _admit(connection: Connection, key: RunKey, report: ProgrammeReport) -> None
     unfinished = earliest_unfinished(connection, key.programme_no, day)
     if unfinished is not None:
         raise UsageError(f"the run of {unfinished} is not finished: settle {unfinished} first")
+    paid = steps_of(connection, key).get(Step.PAY_MERCHANTS)
+    if key.cycle > CYCLE and (paid is None or paid.state is not State.DONE):
+        # Before the run is begun: one that can never pay would stop every later night.
+        netted.refuse_before_a_later_one(connection, key)
     closed = closed_through(connection, key.programme_no)
     if closed is None or day > closed:
         return
