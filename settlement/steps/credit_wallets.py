@@ -37,11 +37,13 @@ _DONE = text("""
       AND bucket = ANY(CAST(:buckets AS smallint[]))
 """)
 _OF_BATCH = "n.bucket = ANY(CAST(:buckets AS smallint[]))"
+# Said of the wallets too: else their index is read from its first bucket on, by every batch anew.
+_WALLETS_OF_BATCH = f"{_OF_BATCH} AND w.bucket = ANY(CAST(:buckets AS smallint[]))"
 # Counting makes the statement lock every row before it ends.
 _LOCK = text(f"""
     WITH locked AS (
         SELECT w.wallet_id FROM wallet w JOIN credit_net n USING (bucket, wallet_id)
-        WHERE {_OF_BATCH} ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w)
+        WHERE {_WALLETS_OF_BATCH} ORDER BY w.bucket, w.wallet_id FOR NO KEY UPDATE OF w)
     SELECT count(*) FROM locked
 """)  # noqa: S608 (numbers and names of our own)
 _GONE = text(f"""
@@ -59,7 +61,7 @@ _GIVE = text(f"""
             WHERE l.bucket = n.bucket AND l.wallet_id = n.wallet_id AND l.kind = {LotKind.POINTS:d}
               AND l.expires = :expires AND l.funder_no = 0) AS lot_no
         FROM credit_net n JOIN wallet w USING (bucket, wallet_id)
-        WHERE {_OF_BATCH} AND {_PLAIN}),
+        WHERE {_WALLETS_OF_BATCH} AND {_PLAIN}),
     numbered AS (
         UPDATE wallet w SET seq = due.seq, lot_seq = w.lot_seq + CASE WHEN lot_no IS NULL THEN 1 ELSE 0 END
         FROM due WHERE w.bucket = due.bucket AND w.wallet_id = due.wallet_id),
@@ -80,7 +82,7 @@ _GIVE = text(f"""
 _OTHERS = text(f"""
     SELECT w.bucket, w.wallet_id, w.seq, w.lot_seq, w.receivable, w.holds, n.net
     FROM credit_net n JOIN wallet w USING (bucket, wallet_id)
-    WHERE {_OF_BATCH} AND NOT ({_PLAIN}) ORDER BY w.bucket, w.wallet_id
+    WHERE {_WALLETS_OF_BATCH} AND NOT ({_PLAIN}) ORDER BY w.bucket, w.wallet_id
 """)  # noqa: S608
 _WANTED = "unnest(CAST(:buckets AS smallint[]), CAST(:wallets AS bigint[])) AS x(bucket, wallet_id)"
 _LOTS = text(f"""

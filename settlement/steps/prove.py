@@ -66,7 +66,7 @@ _SALES = text(f"""
 _LOT_BALANCES = text(f"""
     SELECT wallet_id, lot_no, l.balance, e.won FROM
         (SELECT l.bucket, l.wallet_id, l.lot_no, l.balance FROM lot l JOIN wallet w USING (bucket, wallet_id)
-         WHERE w.programme_no = :programme_no AND l.{_HERE}) l
+         WHERE w.programme_no = :programme_no AND l.{_HERE} AND w.{_HERE}) l
     FULL JOIN
         (SELECT bucket, wallet_id, lot_no,
                 sum(CASE WHEN credit IN {_LOTS} THEN won ELSE -won END)::bigint AS won
@@ -76,21 +76,24 @@ _LOT_BALANCES = text(f"""
     WHERE coalesce(l.balance, 0) <> coalesce(e.won, 0) ORDER BY wallet_id, lot_no LIMIT 5
 """)  # noqa: S608
 # What was accrued through the date that a bucket is credited to has been credited to the last won, but for
-# what waits until its funder's prepayment covers it.
+# what waits until its funder's prepayment covers it. Summed first, judged then: marks and stops are few.
 _ACCRUED = text(f"""
-    SELECT coalesce(sum(CASE WHEN credit = {Account.CASHBACK_ACCRUED:d} THEN won ELSE -won END), 0)::bigint
-    FROM {_MOVED} e JOIN credit_mark m USING (programme_no, bucket)
-    WHERE programme_no = :programme_no
-      AND (debit = {Account.CASHBACK_ACCRUED:d} OR credit = {Account.CASHBACK_ACCRUED:d})
-      AND (source = {Source.CREDIT:d}
-           OR (source = {Source.PAYMENT:d}
-               AND (business_date IS NULL OR business_date <= m.credited_through)
-               AND NOT EXISTS (
-                   SELECT FROM funding_stop s
-                   WHERE s.programme_no = e.programme_no AND s.business_date = e.business_date
-                     AND s.funder_no = e.funder_no
-                     AND (s.credited_by IS NULL OR s.credited_by > m.credited_through))))
-      AND {_HERE}
+    SELECT coalesce(sum(e.won), 0)::bigint
+    FROM (SELECT programme_no, bucket, business_date, source, funder_no,
+                 sum(CASE WHEN credit = {Account.CASHBACK_ACCRUED:d} THEN won ELSE -won END)::bigint AS won
+          FROM {_MOVED} m
+          WHERE programme_no = :programme_no AND {_HERE}
+            AND (debit = {Account.CASHBACK_ACCRUED:d} OR credit = {Account.CASHBACK_ACCRUED:d})
+            AND source IN ({Source.CREDIT:d}, {Source.PAYMENT:d})
+          GROUP BY programme_no, bucket, business_date, source, funder_no) e
+    JOIN credit_mark m USING (programme_no, bucket)
+    WHERE source = {Source.CREDIT:d}
+       OR ((business_date IS NULL OR business_date <= m.credited_through)
+           AND NOT EXISTS (
+               SELECT FROM funding_stop s
+               WHERE s.programme_no = e.programme_no AND s.business_date = e.business_date
+                 AND s.funder_no = e.funder_no
+                 AND (s.credited_by IS NULL OR s.credited_by > m.credited_through)))
 """)  # noqa: S608
 
 
