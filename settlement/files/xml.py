@@ -23,8 +23,8 @@ NAMESPACES_MAX = 64
 TOKEN_BYTES_MAX = 200_000
 ELEMENTS_MAX = 8_000_000
 KEPT_MAX = 2_000_000
-"""Elements, attributes and namespaces that the second reader has to keep at once: less than 1 GB of memory. A statement's
-entry for 50,000 payments has about 1,000,000.
+"""Elements, attributes and namespaces that the second reader has to keep at once: less than 1 GB of memory.
+A statement's entry for 50,000 payments has about 1,000,000.
 """
 READ_BYTES = 1 << 16
 
@@ -40,7 +40,7 @@ class _Guard:
     """The first reader. `feed` raises UnsafeXmlError as soon as something is beyond what a file may have."""
 
     def __init__(self, released: Container[str] = ()) -> None:
-        """`released`: names (namespace, blank, name) of elements that the second reader lets go at their end."""
+        """`released`: names (namespace, blank, name) of what the second reader lets go at its end."""
         self.root = ""
         self._released = released
         self._depth = 0

@@ -6,7 +6,8 @@ archive has it all the same. Every piece can be broken off and entered again: a 
 row and its copy stand, and what the rows call archived is read at the next time.
 """
 
-import shutil
+import hashlib
+import os
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -98,38 +99,84 @@ def _is_whole(path: Path) -> bool:
 
 
 def _receive(frame: Frame, path: Path, told: list[TakenFile], *, given: bool) -> Inbound | None:
-    """Number and archive one file; None if there is nothing to do with it, `told` then says why."""
+    """Number and archive one file; None if there is nothing to do with it, `told` then says why.
+
+    What is numbered is a copy of it: whoever changes the file meanwhile has sent another one.
+    """
     try:
-        size = path.stat().st_size
-        check_size(size)
-        digest = disk.sha256_of(path)
+        source = open(path, "rb", opener=_plain if given else _own)  # noqa: SIM115 (how it is opened matters)
+    except OSError as error:
+        if given:
+            why = error.strerror or "it is no plain file"
+            raise UsageError(f"{path}: cannot be read ({why}): name another") from None
+        return None  # another process has taken it meanwhile
+    try:
+        with source:
+            check_size(os.fstat(source.fileno()).st_size)
+            copied = _Copied(source)
+            draft = disk.write_draft(_place_of_copy(frame), copied.write_to)
     except UnsafeXmlError as error:
         if not given:
             _move_aside(path, path.name)
         told.append(TakenFile(0, path.name, "", REFUSED, str(error), code=ExitCode.EXCEPTIONS))
         return None
-    except OSError as error:
-        if given:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}): name another") from None
-        return None  # another process has taken it meanwhile
+    frame.observer.reached("inbox:copied")
     with frame.connection.begin():
-        one, new = inbound.receive(frame.connection, _name(path), digest, size, frame.now())
+        size = draft.stat().st_size
+        one, new = inbound.receive(frame.connection, _name(path), copied.sha256, size, frame.now())
+        archived = frame.settings.files.archive / one.archived
+        if not archived.exists():  # before others see the row, for they read what it names
+            disk.make_folder(archived.parent)
+            disk.publish(draft, archived)
+            frame.observer.reached("inbox:archived")
+        else:
+            draft.unlink()
     frame.observer.reached("inbox:received")
-    archived = frame.settings.files.archive / one.archived
-    if not archived.exists():
-        disk.make_folder(archived.parent)
-        try:
-            with path.open("rb") as source:
-                draft = disk.write_draft(archived, lambda sink: shutil.copyfileobj(source, sink))
-        except FileNotFoundError:
-            return None  # likewise
-        disk.publish(draft, archived)
-        frame.observer.reached("inbox:archived")
     if not new and one.state == inbound.APPLIED:
         told.append(
             TakenFile(one.inbound_no, path.name, "", REPEATED, "was taken in before: it changes nothing")
         )
     return one
+
+
+def _place_of_copy(frame: Frame) -> Path:
+    """Where a file is copied before its number is known: each programme has a place, for all copy at once."""
+    folder = frame.settings.files.archive / "in"
+    disk.make_folder(folder)
+    return folder / f"taken-{frame.key.programme_no}"
+
+
+def _plain(name: str, flags: int) -> int:
+    """Open a plain file and nothing else: a pipe would never end, a device neither."""
+    handle = os.open(name, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{name} is no plain file")
+    return handle
+
+
+def _own(name: str, flags: int) -> int:
+    """As above; and no link, for it leads out of the inbox."""
+    return _plain(name, flags | os.O_NOFOLLOW)
+
+
+class _Copied:
+    """Copies a file; knows the SHA-256 of what it has copied. Raises UnsafeXmlError where it has no end."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source, self._digest = source, hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def write_to(self, sink: BinaryIO) -> None:
+        size = 0
+        while block := self._source.read(disk.READ_BYTES):
+            size += len(block)
+            check_size(size)
+            self._digest.update(block)
+            sink.write(block)
 
 
 def _name(path: Path) -> str:
@@ -205,7 +252,9 @@ def _clear(path: Path, row: Inbound) -> None:
 
 def _move_aside(path: Path, name: str) -> None:
     folder = path.parent / "refused"
+    if folder.is_file():  # somebody has called a file so: it is taken in next time, under another name
+        folder = folder.rename(path.with_name("refused.file")).with_name("refused")
     disk.make_folder(folder)
-    if path.exists():
+    if path.is_file():
         path.replace(folder / name)
     disk.sync_folder(folder)

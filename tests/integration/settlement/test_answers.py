@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
-from settlement.errors import ExitCode
-from settlement.frame import Frame
+from settlement.disk import sha256_of
+from settlement.errors import ExitCode, UsageError
+from settlement.frame import Frame, Silent
 from settlement.settings import Settings
 from settlement.steps import acknowledge
 from settlement.steps.inbox import take
@@ -233,7 +236,7 @@ def test_what_was_archived_and_not_read_is_read_at_the_next_time(
 
     stopper = Stopper()
     frame.observer = stopper
-    points = ("received", "archived", "identified", "applying", "applied", "cleared")
+    points = ("copied", "archived", "received", "identified", "applying", "applied", "cleared")
     for point in points:
         stopper.point = f"inbox:{point}"
         with pytest.raises(Stop):
@@ -247,6 +250,66 @@ def test_what_was_archived_and_not_read_is_read_at_the_next_time(
     assert balances(engine, Account.PAYOUT_SENT) == {"PAYOUT_SENT": -2_000}
     assert _rows(engine, "SELECT state FROM inbound_file") == [("applied",)]
     assert not list(settings.files.inbox.iterdir())
+
+
+class _At(Silent):
+    """Does something at one point, once."""
+
+    def __init__(self, point: str, act: Callable[[], object]) -> None:
+        self._point, self._act = point, act
+
+    def reached(self, point: str) -> None:
+        if point == self._point:
+            self._point = ""
+            self._act()
+
+
+def test_a_file_that_is_replaced_while_it_is_taken_in_is_two_files(
+    engine: Engine, frame: Frame, sent: Sent, settings: Settings
+) -> None:
+    own = sent.file(1, {1: 1_000, 2: 2_000})
+    put(settings, "a.xml", pain002(own, group="PART", payments=[(name(1), "RJCT", "AC01")]))
+    other = pain002(own, group="PART", payments=[(name(2), "RJCT", "AC01")])
+    frame.observer = _At("inbox:copied", lambda: put(settings, "a.xml", other))
+    assert [file.state for file in take(frame).files] == ["applied"]
+    assert _rows(engine, "SELECT state FROM inbound_file") == [("applied",)]
+    for row in _rows(engine, "SELECT archived, sha256 FROM inbound_file"):
+        assert sha256_of(settings.files.archive / str(row[0])) == row[1]
+
+
+def test_another_programme_that_takes_the_inbox_meanwhile_finds_files_whole(
+    owner: Engine, engine: Engine, frame: Frame, sent: Sent, settings: Settings
+) -> None:
+    """At each point of one programme's take, the other one's is done from its beginning to its end."""
+    Books(owner, "ontong", 2).merchant(21)
+    for number, point in enumerate(("copied", "received", "applied"), 1):
+        own = sent.file(number, {number: 1_000})
+        put(settings, f"{number}.xml", pain002(own, group="ACCP"))
+        other = frame_of(engine, settings, "ontong")
+        frame.observer = _At(f"inbox:{point}", partial(take, other))
+        assert not take(frame).problems
+        other.connection.close()
+    assert set(states(engine).values()) == {ACCP}
+    assert {row[0] for row in _rows(engine, "SELECT state FROM inbound_file")} == {"applied"}
+    assert list(settings.files.inbox.iterdir()) == []
+
+
+def test_what_is_no_file_is_refused_at_once(frame: Frame, settings: Settings, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.xml")
+    for given in (tmp_path / "pipe.xml", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match="cannot be read"):
+            take(frame, [given])
+    assert not list((settings.files.archive / "in").rglob("*.xml"))
+
+
+def test_a_file_that_is_called_as_our_folder(frame: Frame, settings: Settings) -> None:
+    for named in ("a.xml", "refused"):
+        os.utime(put(settings, named, b"<a/>" + named.encode()), (1_000_000_000, 1_000_000_000))
+    take(frame)
+    take(frame)
+    aside = sorted(path.name for path in (settings.files.inbox / "refused").iterdir())
+    assert aside == ["1_a.xml", "2_refused"]
+    assert sorted(path.name for path in settings.files.inbox.iterdir()) == ["refused"]
 
 
 def test_an_archived_file_that_was_changed_is_not_read(
