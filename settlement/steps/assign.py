@@ -17,7 +17,7 @@ from switch.ledger import journal
 from switch.ledger.chart import Account
 
 TARGETS = (
-    "prepayment:FUNDER, claim:FUNDER, payout:ENDTOENDID, transfer:ENDTOENDID, merchant:ID, topup:YYYYMMDD,"
+    "prepayment:FUNDER, claim:FUNDER, payout:ENDTOENDID, transfer:ENDTOENDID, topup:YYYYMMDD,"
     " entry:STATEMENT/ENTRY (the two cancel out), charge"
 )
 _A = Account
@@ -115,8 +115,6 @@ def _plan(frame: Frame, row: "Row[tuple[object, ...]]", to: str, ledger: Account
         return _payment(frame, row, name, ledger, funder_no)
     if what in ("prepayment", "claim") and name in frame.facts.funder_no:
         return _from_funder(frame, row, what, name)
-    if what == "merchant" and name:
-        return _merchant(frame, row, name)
     if what == "topup" and name:
         return _collection(frame, row, name, ledger)
     if what == "entry" and name:
@@ -161,20 +159,6 @@ def _from_funder(frame: Frame, row: "Row[tuple[object, ...]]", what: str, name: 
     credit = _A.FUNDER_PREPAID if what == "prepayment" else _A.FUNDER_DUE
     funder_no = frame.facts.funder_no[name]
     return _Plan(what, f"{what}:{name}", [journal.entry(_A.SUSPENSE, credit, _won(row), funder_no=funder_no)])
-
-
-def _merchant(frame: Frame, row: "Row[tuple[object, ...]]", name: str) -> _Plan:
-    _way(row, out=False, what=f"money for {name}")
-    if row.account != SAFEGUARDED:
-        raise UsageError(f"merchants are paid from {SAFEGUARDED}, the entry is on {row.account}")
-    found = frame.connection.execute(
-        text("SELECT merchant_no FROM merchant WHERE programme_no = :no AND merchant_id = :id"),
-        {"no": frame.key.programme_no, "id": name},
-    ).scalar()
-    if found is None:
-        raise UsageError(f"there is no merchant {name} in {frame.facts.programme_id}")
-    booked = journal.entry(_A.SUSPENSE, _A.MERCHANT_PAYABLE, _won(row), merchant_no=int(found))
-    return _Plan("merchant", f"merchant:{name}", [booked])
 
 
 def _collection(frame: Frame, row: "Row[tuple[object, ...]]", name: str, ledger: Account) -> _Plan:

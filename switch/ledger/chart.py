@@ -159,7 +159,6 @@ ALLOWED: frozenset[tuple[Account, Account]] = frozenset(
         (_A.SUSPENSE, _A.OPERATOR_BANK),
         (_A.SUSPENSE, _A.FUNDER_PREPAID),  # a person has said what it is
         (_A.SUSPENSE, _A.FUNDER_DUE),
-        (_A.SUSPENSE, _A.MERCHANT_PAYABLE),
         (_A.SUSPENSE, _A.BANK_CLEARING),
         (_A.BANK_CLEARING, _A.SUSPENSE),
         (_A.BANK_CHARGES, _A.SUSPENSE),
