@@ -76,7 +76,7 @@ class Channel(Protocol):
         ...
 
     def answers(self) -> list[Listed]:
-        """The files that the bank has left for us, by name."""
+        """The finished files that the bank has left for us, by name, whatever signs are in it."""
         ...
 
     def read(self, name: str, sink: BinaryIO) -> str:
@@ -115,8 +115,12 @@ def part_of(name: str, try_no: int) -> str:
     return f"{name}.{try_no}.part"
 
 
+def is_finished(name: str) -> bool:
+    """Whether a name in the folder of answers is of a file that the bank has written to its end."""
+    return not name.startswith(".") and not name.endswith((".part", ".tmp", ".filepart"))
+
+
 def is_answer(name: str) -> bool:
-    """Whether a name in the folder of answers is a finished file that can be kept under that name here."""
-    unfinished = name.startswith(".") or name.endswith((".part", ".tmp", ".filepart"))
+    """Whether a finished file can be kept under its name here."""
     plain = name.isprintable() and "/" not in name and "\\" not in name and len(name.encode()) <= 200
-    return bool(name) and plain and not unfinished
+    return bool(name) and plain and is_finished(name)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from settlement.delivery.channel import (
     FILE_BYTES_MAX,
@@ -15,6 +15,7 @@ from settlement.delivery.channel import (
     Listed,
     LostError,
     RefusedError,
+    is_answer,
 )
 from settlement.delivery.folder import FolderChannel
 from settlement.delivery.sftp import SftpChannel
@@ -26,6 +27,10 @@ from settlement.store.schema_bank import inbound_file
 SEEN = ".fetched"
 """In the inbox: what was fetched before, so that an untouched file is not copied again every time. Whoever
 removes it loses nothing: files are copied once more and known by their hash."""
+
+
+SHOWN_MAX = 60
+LOCK_SPACE = 0x46455443  # "FETC": the first key of the lock that lets one program fetch
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -75,13 +80,37 @@ def fetch(connection: Connection, channel: Channel, settings: Settings, observer
     One answer that cannot be copied is a problem's line and keeps no other back. Raises ChannelError where
     the line itself is gone, or the list cannot be had.
     """
-    inbox = settings.files.inbox
+    with _alone(connection) as alone:
+        if not alone:
+            return Fetched((), ("another program fetches the bank's answers just now: run again",))
+        return _fetch(connection, channel, settings.files.inbox, observer)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[bool]:
+    """Whether nobody else fetches now: programmes have one inbox, and its drafts have one name."""
+    with connection.begin():
+        had = connection.execute(select(func.pg_try_advisory_lock(LOCK_SPACE, 0))).scalar_one()
+    try:
+        yield had
+    finally:
+        if had and not connection.invalidated:
+            connection.rollback()
+            with connection.begin():
+                connection.execute(select(func.pg_advisory_unlock(LOCK_SPACE, 0)))
+
+
+def _fetch(connection: Connection, channel: Channel, inbox: Path, observer: Observer) -> Fetched:
     make_folder(inbox)
     seen = _recall(inbox)
     names: list[str] = []
     problems: list[str] = []
     now_seen: dict[str, _Seen] = {}
     for one in channel.answers():
+        if not is_answer(one.name):
+            shown = "".join(sign if sign.isprintable() else "?" for sign in one.name[:SHOWN_MAX])
+            problems.append(f"{shown}: no file can have this name here: have the bank send it under another")
+            continue
         before = seen.get(one.name)
         untouched = before is not None and (before.size, before.changed) == (one.size, one.changed)
         if before is not None and untouched and _have(connection, inbox, one.name, before.sha256):

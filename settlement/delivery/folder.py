@@ -16,7 +16,7 @@ from settlement.delivery.channel import (
     LostError,
     Meter,
     RefusedError,
-    is_answer,
+    is_finished,
 )
 from settlement.disk import sync_folder
 from settlement.settings import Delivery
@@ -103,7 +103,7 @@ class FolderChannel:
 
 
 def _finished(item: "os.DirEntry[str]") -> bool:
-    return item.is_file(follow_symlinks=False) and is_answer(item.name)
+    return item.is_file(follow_symlinks=False) and is_finished(item.name)
 
 
 def _listed(item: "os.DirEntry[str]") -> Listed:

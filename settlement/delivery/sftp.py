@@ -23,11 +23,13 @@ from settlement.delivery.channel import (
     LostError,
     Meter,
     RefusedError,
-    is_answer,
+    is_finished,
 )
 from settlement.errors import ConfigurationError
 from settlement.settings import Delivery
 
+ACT_S_MAX = 3_600.0
+"""For one act, however steadily its bytes drip: the largest file at 60 kB a second."""
 CONNECTS_MAX = 3
 PAUSE_S = 0.5
 """Before the second try to connect; doubled before each one after."""
@@ -115,10 +117,12 @@ class SftpChannel:
     async def _guarded(self, about: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         await self._connected()
         try:
-            return await work()
+            async with asyncio.timeout(ACT_S_MAX):
+                return await work()
         except TimeoutError:
             await self._hang_up()
-            raise LostError(f"{about}: no answer within {self._settings.timeout_s} s") from None
+            within = f"no answer within {self._settings.timeout_s} s, or not done within {ACT_S_MAX:,.0f} s"
+            raise LostError(f"{about}: {within}") from None
         except (*_BROKEN, asyncssh.DisconnectError, ConnectionError) as error:
             await self._hang_up()
             raise LostError(f"{about}: the connection was lost ({type(error).__name__})") from None
@@ -181,7 +185,8 @@ class SftpChannel:
             disable_trivial_auth=True,
             login_timeout=one.timeout_s,
         )
-        return await self._connection.start_sftp_client()
+        # One name in another code than UTF-8 must not hide all the others.
+        return await self._connection.start_sftp_client(path_errors="surrogateescape")
 
     def _where(self) -> str:
         return f"{self._settings.host}:{self._settings.port}"
@@ -247,6 +252,6 @@ class SftpChannel:
                         f"{self._inbox} holds more than {ANSWERS_MAX:,} files: have the bank clear it"
                     )
                 name = str(item.filename)
-                if item.attrs.type == asyncssh.FILEXFER_TYPE_REGULAR and is_answer(name):
+                if item.attrs.type == asyncssh.FILEXFER_TYPE_REGULAR and is_finished(name):
                     listed.append(Listed(name, item.attrs.size or 0, item.attrs.mtime or 0))
         return sorted(listed, key=lambda one: one.name)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import msgspec
 from sqlalchemy import Connection, text
 
-from settlement.disk import publish, sha256_of, write_draft
+from settlement.disk import make_folder, publish, sha256_of, write_draft
 from settlement.errors import ControlMismatchError
 
 PAYMENT, ENTRY = "payment", "entry"
@@ -65,7 +65,7 @@ def write(connection: Connection, archive: Path, table: str, day: date) -> Told:
     Raises ControlMismatchError where what was read back is not what the database has.
     """
     path = path_of(archive, table, day)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     draft = write_draft(path, lambda sink: _copy(connection, table, day, sink))
     there, here = in_database(connection, table, day), read(draft, table)[0]
     if (there.rows, there.won) != (here.rows, here.won):

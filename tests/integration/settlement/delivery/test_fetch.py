@@ -111,3 +111,35 @@ def test_a_line_that_is_down_is_told(sftp: Post) -> None:
 def test_a_link_out_of_the_folder_is_not_followed(post: Post) -> None:
     (post.root / "out/passwd").symlink_to("/etc/passwd")
     assert _fetch(post) == Fetched()
+
+
+@pytest.mark.parametrize("bad", [b"\xc0\xcc\xc3\xbc.xml", b"a\nb.xml", b"a\x1b[2Jb.xml", b"b\\..\\a.xml"])
+def test_a_name_that_cannot_be_kept_is_told_and_keeps_no_other_back(post: Post, bad: bytes) -> None:
+    (post.root / "out/one.xml").write_bytes(b"<one/>")
+    (post.root / "out" / os.fsdecode(bad)).write_bytes(b"<two/>")
+    found = _fetch(post)
+    assert found.names == ("one.xml",)
+    assert "under another" in found.problems[0]
+    assert found.problems[0].isprintable()
+    assert _inbox(post) == {"one.xml": b"<one/>"}
+
+
+def test_two_programs_do_not_fetch_at_once(folder: Post) -> None:
+    (folder.root / "out/one.xml").write_bytes(b"<one/>")
+    (folder.root / "out/two.xml").write_bytes(b"<two/>")
+    meanwhile: list[Fetched] = []
+    told = Told("fetch:put", lambda: meanwhile.append(_fetch(folder)))
+    assert folder.act(fetch_answers, told) == Fetched(("one.xml", "two.xml"))
+    assert [one.names for one in meanwhile] == [(), ()]
+    assert "just now" in meanwhile[0].problems[0]
+    (folder.root / "out/three.xml").write_bytes(b"<three/>")
+    assert _fetch(folder) == Fetched(("three.xml",))
+
+
+def test_an_answer_that_drips_for_ever_is_broken_off(sftp: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sftp.bank is not None
+    (sftp.root / "out/one.xml").write_bytes(b"<one/>")
+    monkeypatch.setattr("settlement.delivery.sftp.ACT_S_MAX", 0.3)
+    sftp.bank.fault(sftp.user, "read", "hang")
+    slow = sftp.with_delivery(timeout_s=25)
+    assert "not done within" in _fetch(slow).problems[0]
