@@ -34,6 +34,17 @@ _PATHS = (
     f"{_N}RmtInf/{_N}Ustrd",
 )
 
+_SHAPE = [
+    _N + name
+    for name in (
+        *("CdtTrfTxInf", "PmtId", "EndToEndId", "Amt", "InstdAmt"),
+        *("CdtrAgt", "FinInstnId", "ClrSysMmbId", "ClrSysId", "Prtry", "MmbId"),
+        *("Cdtr", "Nm", "CdtrAcct", "Id", "Othr", "Id", "RmtInf", "Ustrd"),
+    )
+]
+_FOUND_AT = (2, 4, 12, 16, 10, 18)
+"""A transfer's elements as they follow each other, and where those of `_PATHS` stand: quicker than to find."""
+
 
 def write(sink: BinaryIO, order: Order, transfers: Iterable[Transfer]) -> None:
     """Write the message to `sink`."""
@@ -190,7 +201,11 @@ def _heads(order: Order) -> dict[str, tuple[str, str]]:
 
 
 def _read(element: Any, remittance: str) -> Transfer:
-    identity, amount, *rest = (element.find(path) for path in _PATHS)
+    parts = list(element.iter())
+    if [part.tag for part in parts] == _SHAPE:
+        identity, amount, *rest = (parts[place] for place in _FOUND_AT)
+    else:
+        identity, amount, *rest = (element.find(path) for path in _PATHS)
     name, account, bank, told = ((each.text or "") if each is not None else "" for each in rest)
     about = (identity.text or "") if identity is not None else ""
     if amount is None or amount.get("Ccy") != "KRW":
