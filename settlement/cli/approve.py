@@ -14,9 +14,10 @@ from settlement.cli.runtime import (
     JsonOption,
     OperatorOption,
     acting,
-    engine_of,
     exits,
+    opened,
     read_date,
+    show_json,
 )
 from settlement.domain.roles import Role
 from settlement.errors import ExitCode, SettlementError, UsageError, gravest
@@ -25,7 +26,7 @@ from settlement.people.approvals import changed, missing, withdraw
 from settlement.people.identity import Actor
 from settlement.people.review import PayoutLine, Review, review, waiting
 from settlement.pipeline import clock_of
-from settlement.settings import Settings, load
+from settlement.settings import Settings
 from switch.store.schema import programme as programme_table
 
 
@@ -64,22 +65,16 @@ def approve(
     Who approves needs the role approver and must not have made the file. The approval is of the file's hash:
     whatever changes afterwards voids it. Without --yes you are asked; where nobody can be, it only shows.
     """
-    with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        try:
-            with engine.connect() as connection:
-                actor = acting(settings, connection, as_operator)
-                now = clock_of(connection, settings).now()
-                if take_back:
-                    report, code = _take_back(connection, files or [], actor, now)
-                else:
-                    chosen = _Chosen(files or [], date_text, programme)
-                    report, code = _approve(connection, settings, chosen, actor, now, yes=yes, quiet=as_json)
-        finally:
-            engine.dispose()
+    with exits(), opened(config) as (settings, connection):
+        actor = acting(settings, connection, as_operator)
+        now = clock_of(connection, settings).now()
+        if take_back:
+            report, code = _take_back(connection, files or [], actor, now)
+        else:
+            chosen = _Chosen(files or [], date_text, programme)
+            report, code = _approve(connection, settings, chosen, actor, now, yes=yes, quiet=as_json)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        show_json(report)
     for one in report.results:
         if not as_json:
             typer.echo(f"{one.result:<10} {one.file}")

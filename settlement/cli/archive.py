@@ -1,14 +1,11 @@
 """`archive`: old days leave the database for files, and are looked at again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from datetime import date
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from sqlalchemy import Connection
 
 from settlement.cli.app import app
 from settlement.cli.runtime import (
@@ -17,18 +14,17 @@ from settlement.cli.runtime import (
     JsonOption,
     OperatorOption,
     acting,
-    engine_of,
     exits,
     observer,
+    opened,
     read_date,
+    show_json,
 )
 from settlement.domain.roles import Role
 from settlement.errors import ExitCode, UsageError
 from settlement.people.audit import note
-from settlement.pipeline import clock_of
+from settlement.pipeline import clock_of, run_lock
 from settlement.reference import load_all
-from settlement.settings import Settings, load
-from settlement.store.runs import release_run_lock, take_run_lock
 from settlement.upkeep import archive as upkeep
 from settlement.upkeep.archive import DayDone, DayPlan
 
@@ -47,26 +43,15 @@ class _Plan(msgspec.Struct):
     archived: list[DayDone]
 
 
-@contextmanager
-def _session(config: Path) -> Iterator[tuple[Settings, Connection]]:
-    settings = load(config)
-    engine = engine_of(settings)
-    try:
-        with engine.connect() as connection:
-            yield settings, connection
-    finally:
-        engine.dispose()
-
-
 @archive.command("plan")
 def plan(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show which days may leave, what keeps others, and what is archived."""
-    with exits(), _session(config) as (settings, connection):
+    with exits(), opened(config) as (settings, connection):
         now = clock_of(connection, settings).now()
         with connection.begin():
             told = _Plan(upkeep.plan(connection, settings, now), upkeep.done_days(connection))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        show_json(told)
         return
     _table(told.archived)
     for day in told.waiting:
@@ -89,29 +74,22 @@ def run(
     Each day's files are written and compared with the books before anything leaves. Payments go on; they wait
     for a moment at the end of each day.
     """
-    with exits(), _session(config) as (settings, connection), observer() as watching:
+    with exits(), opened(config) as (settings, connection), observer() as watching:
         clock = clock_of(connection, settings)
         actor = acting(settings, connection, as_operator, Role.ADMIN)
         with connection.begin():
             programmes = [facts.programme_no for facts in load_all(connection, None)]
-        taken: list[int] = []
-        try:
+        with ExitStack() as locks:
             for programme_no in programmes:
-                take_run_lock(connection, programme_no)
-                taken.append(programme_no)
+                locks.enter_context(run_lock(connection, programme_no))
             with connection.begin():
                 waiting = upkeep.plan(connection, settings, clock.now())
             days = [one.day for one in waiting if not one.hindrance][:most]
             done = [
                 upkeep.run_day(connection, settings, day, clock.now, actor.name, watching) for day in days
             ]
-        finally:
-            if not connection.invalidated:
-                connection.rollback()
-                for programme_no in taken:
-                    release_run_lock(connection, programme_no)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(done), indent=2).decode())
+        show_json(done)
         return
     _table(done)
     if not done:
@@ -125,13 +103,13 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Hold the files of archived days against what was noted of them and against the closed dates."""
-    with exits(), _session(config) as (settings, connection):
+    with exits(), opened(config) as (settings, connection):
         clock_of(connection, settings)
         with connection.begin():
             days = [_day(day)] if day else [one.day for one in upkeep.done_days(connection)]
             told = [upkeep.verify(connection, settings, one) for one in days]
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        show_json(told)
     else:
         for one in told:
             good = f"{one.payments:,} payments, {one.entries:,} entries: as they were closed"
@@ -148,7 +126,7 @@ def restore(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Put a day back for looking: into tables of its own, which no program reads."""
-    with exits(), _session(config) as (settings, connection):
+    with exits(), opened(config) as (settings, connection):
         now = clock_of(connection, settings).now()
         actor = acting(settings, connection, as_operator, Role.ADMIN)
         wanted = _day(day)

@@ -16,9 +16,12 @@ from settlement.cli.runtime import (
     JsonOption,
     OperatorOption,
     acting,
-    engine_of,
     exits,
+    look,
     observer,
+    one_programme,
+    opened,
+    show_json,
 )
 from settlement.desk.open_items import OpenItem, OpenList, open_items
 from settlement.domain.bankdays import facts as bank_facts
@@ -31,7 +34,7 @@ from settlement.people.identity import Actor
 from settlement.pipeline import clock_of, run_lock
 from settlement.reference import Facts, load_all
 from settlement.report import LaterRun
-from settlement.settings import Settings, load
+from settlement.settings import Settings
 from settlement.steps import later
 from settlement.steps.accounts import own_accounts
 from settlement.steps.assign import TARGETS, assign, close
@@ -81,8 +84,7 @@ def ack(
     stay where they are.
     """
     with exits():
-        settings = load(config)
-        report = _each(settings, as_operator, Role.DELIVERER, lambda frame, first: _ack(frame, files, first))
+        report = _each(config, as_operator, Role.DELIVERER, lambda frame, first: _ack(frame, files, first))
     _show(report, as_json=as_json)
 
 
@@ -116,12 +118,11 @@ def reconcile(
             raise UsageError("--assign STATEMENT/ENTRY and --to WHAT belong together")
         if (settled is None) != (because is None):
             raise UsageError("--close ENDTOENDID and --because TEXT belong together")
-        settings = load(config)
         if entry is not None and to is not None:
-            _one(settings, as_operator, programme, lambda frame: _assign(frame, entry, to, account))
+            _one(config, as_operator, programme, lambda frame: _assign(frame, entry, to, account))
             return
         if settled is not None and because is not None:
-            _one(settings, as_operator, programme, lambda frame: _close(frame, settled, because))
+            _one(config, as_operator, programme, lambda frame: _close(frame, settled, because))
             return
 
         def work(frame: Frame, first: bool) -> _Part:
@@ -129,7 +130,7 @@ def reconcile(
             part.balances = _balances(frame)
             return part
 
-        report = _each(settings, as_operator, Role.RECONCILER, work, programme)
+        report = _each(config, as_operator, Role.RECONCILER, work, programme)
     _show(report, as_json=as_json)
 
 
@@ -141,21 +142,18 @@ def open_(
 ) -> None:
     """List what is open between the books and the bank, oldest first: unanswered, unbooked, not paid again,
     in suspense, contradictory, not collected, half seen."""
+
+    def read(connection: Connection, clock: Clock, _: Settings) -> list[OpenList]:
+        today = clock.now().astimezone(SEOUL).date()
+        return [
+            open_items(connection, facts.programme_id, facts.programme_no, today)
+            for facts in load_all(connection, programme)
+        ]
+
     with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        try:
-            with engine.connect() as connection:
-                today = clock_of(connection, settings).now().astimezone(SEOUL).date()
-                with connection.begin():
-                    found = [
-                        open_items(connection, facts.programme_id, facts.programme_no, today)
-                        for facts in load_all(connection, programme)
-                    ]
-        finally:
-            engine.dispose()
+        found = look(config, read)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     typer.echo("\n\n".join(_open_text(one) for one in found) or "no programme has been applied yet")
 
@@ -172,48 +170,36 @@ def _frame(
 
 
 def _each(
-    settings: Settings,
+    config: Path,
     as_operator: str | None,
     role: Role,
     work: Callable[[Frame, bool], _Part],
     programme: str | None = None,
 ) -> _Report:
     """Do the work for each programme, as the only one at it. The first one takes the files in."""
-    engine = engine_of(settings)
     parts: list[_Part] = []
-    try:
-        with engine.connect() as connection, observer() as watching:
-            clock = clock_of(connection, settings)
-            actor = acting(settings, connection, as_operator, role)
-            with connection.begin():
-                found = load_all(connection, programme)
-            for index, facts in enumerate(found):
-                with run_lock(connection, facts.programme_no):
-                    frame = _frame(connection, settings, facts, clock, actor, watching)
-                    parts.append(work(frame, index == 0))
-    finally:
-        engine.dispose()
+    with opened(config) as (settings, connection), observer() as watching:
+        clock = clock_of(connection, settings)
+        actor = acting(settings, connection, as_operator, role)
+        with connection.begin():
+            found = load_all(connection, programme)
+        for index, facts in enumerate(found):
+            with run_lock(connection, facts.programme_no):
+                frame = _frame(connection, settings, facts, clock, actor, watching)
+                parts.append(work(frame, index == 0))
     code = gravest([ExitCode(file.code) for part in parts for file in part.files])
     return _Report(parts, code)
 
 
-def _one(
-    settings: Settings, as_operator: str | None, programme: str | None, work: Callable[[Frame], None]
-) -> None:
+def _one(config: Path, as_operator: str | None, programme: str | None, work: Callable[[Frame], None]) -> None:
     """Do the work for the one programme that is meant."""
-    engine = engine_of(settings)
-    try:
-        with engine.connect() as connection:
-            clock = clock_of(connection, settings)
-            actor = acting(settings, connection, as_operator, Role.RECONCILER)
-            with connection.begin():
-                found = load_all(connection, programme)
-            if len(found) != 1:
-                raise UsageError("there are several programmes: name one with --programme")
-            with run_lock(connection, found[0].programme_no):
-                work(_frame(connection, settings, found[0], clock, actor, Silent()))
-    finally:
-        engine.dispose()
+    with opened(config) as (settings, connection):
+        clock = clock_of(connection, settings)
+        actor = acting(settings, connection, as_operator, Role.RECONCILER)
+        with connection.begin():
+            facts = one_programme(connection, programme)
+        with run_lock(connection, facts.programme_no):
+            work(_frame(connection, settings, facts, clock, actor, Silent()))
 
 
 def _ack(frame: Frame, files: list[Path] | None, first: bool) -> _Part:
@@ -245,7 +231,7 @@ def _balances(frame: Frame) -> list[Balance]:
 
 def _show(report: _Report, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        show_json(report)
     else:
         typer.echo("\n\n".join(_part_text(part) for part in report.programmes) or "there is no programme yet")
     for part in report.programmes:

@@ -6,8 +6,16 @@ import typer
 from sqlalchemy import Connection
 
 from settlement.cli.app import app
-from settlement.cli.merchants import ProgrammeOption, as_json_text, look
-from settlement.cli.runtime import DEFAULT_CONFIG, ConfigOption, JsonOption, exits, read_date
+from settlement.cli.merchants import ProgrammeOption
+from settlement.cli.runtime import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    exits,
+    look,
+    read_date,
+    show_json,
+)
 from settlement.desk import forecast
 from settlement.desk.merchants import find
 from settlement.errors import UsageError
@@ -72,10 +80,16 @@ def calendar(
                     for one in forecast.check(connection, facts, settings.calendar)
                 ],
             )
-            typer.echo(as_json_text(pending) if as_json else _check_page(pending))
+            if as_json:
+                show_json(pending)
+            else:
+                typer.echo(_check_page(pending))
             return
         found = look(config, ahead)
-    typer.echo(as_json_text(found) if as_json else "\n\n".join(_page(name, found[name]) for name in found))
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo("\n\n".join(_page(name, found[name]) for name in found))
 
 
 def _page(name: str, rows: list[forecast.PayDay]) -> str:

@@ -14,20 +14,20 @@ from settlement.cli.runtime import (
     JsonOption,
     OperatorOption,
     acting,
-    engine_of,
     exits,
     observer,
+    opened,
+    show_json,
 )
 from settlement.domain.bankfiles import FileState
 from settlement.domain.roles import Role
 from settlement.errors import ControlMismatchError, ExitCode, UsageError
 from settlement.frame import Frame
-from settlement.pipeline import clock_of
+from settlement.pipeline import clock_of, run_lock
 from settlement.reference import Facts, load_all
 from settlement.report import DeliverOutcome
-from settlement.settings import load
 from settlement.steps import deliver as step
-from settlement.store.runs import Run, RunKey, find_run, release_run_lock, take_run_lock
+from settlement.store.runs import Run, RunKey, find_run
 from settlement.store.schema_bank import bank_file
 
 OPEN = tuple(state.value for state in (FileState.EMITTED, FileState.APPROVED, FileState.DELIVERING))
@@ -65,19 +65,14 @@ def deliver(
         if fetched and resend:
             raise UsageError("--fetched says that the bank has it, --resend that it has not: keep one")
         work = _one_by_one(step.fetched if fetched else step.resend) if fetched or resend else step.run
-        settings = load(config)
-        engine = engine_of(settings)
-        try:
-            with engine.connect() as connection, observer() as watching:
-                clock = clock_of(connection, settings)
-                actor = acting(settings, connection, as_operator, Role.DELIVERER)
+        with opened(config) as (settings, connection), observer() as watching:
+            clock = clock_of(connection, settings)
+            actor = acting(settings, connection, as_operator, Role.DELIVERER)
 
-                def frame_of(facts: Facts, run: Run) -> Frame:
-                    return Frame(connection, facts, run, settings, clock, watching, actor.name)
+            def frame_of(facts: Facts, run: Run) -> Frame:
+                return Frame(connection, facts, run, settings, clock, watching, actor.name)
 
-                outcomes = _each(connection, names, frame_of, work)
-        finally:
-            engine.dispose()
+            outcomes = _each(connection, names, frame_of, work)
     _show(outcomes, names, as_json=as_json)
 
 
@@ -96,18 +91,13 @@ def _each(
         mine = [key for key in keys if key.programme_no == facts.programme_no]
         if not mine:
             continue
-        take_run_lock(connection, facts.programme_no)
-        try:
+        with run_lock(connection, facts.programme_no):
             for key in mine:
                 with connection.begin():
                     run = find_run(connection, key)
                 if run is None:
                     raise ControlMismatchError(f"the run of {key.business_date} has files but no record")
                 outcomes.append(work(frame_of(facts, run), names))
-        finally:
-            if not connection.invalidated:
-                connection.rollback()
-                release_run_lock(connection, facts.programme_no)
     return outcomes
 
 
@@ -152,7 +142,7 @@ def _runs(connection: Connection, names: frozenset[str]) -> list[RunKey]:
 def _show(outcomes: list[DeliverOutcome], names: frozenset[str], *, as_json: bool) -> None:
     exceptions = [line for outcome in outcomes for line in outcome.exceptions]
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(outcomes), indent=2).decode())
+        show_json(outcomes)
     else:
         lines = [line for outcome in outcomes for line in outcome.files if not names or line.name in names]
         width = max((len(line.name) for line in lines), default=NAME_WIDTH)

@@ -15,9 +15,11 @@ from settlement.cli.runtime import (
     JsonOption,
     OperatorOption,
     acting,
-    engine_of,
     exits,
+    look,
+    opened,
     read_date,
+    show_json,
 )
 from settlement.desk import bankfiles
 from settlement.domain.roles import Role
@@ -25,7 +27,6 @@ from settlement.errors import UsageError
 from settlement.files.orders import masked
 from settlement.people.audit import note
 from settlement.pipeline import clock_of
-from settlement.settings import load
 from settlement.store.files import FileRow, file_of, transfers_of
 from settlement.store.schema_bank import bank_file
 from switch.domain.calendar import SEOUL
@@ -87,16 +88,12 @@ def list_files(
 ) -> None:
     """List files, the last one first: state, who made and who approved it, when it was delivered."""
     with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        with engine.connect() as connection:
-            clock_of(connection, settings)
-            day = read_date(date_text)
-            rows = connection.execute(_LIST, {"programme": programme, "day": day, "most": most})
-            found = [Listed(*row) for row in rows]
-        engine.dispose()
+        chosen = {"programme": programme, "day": read_date(date_text), "most": most}
+        found = look(
+            config, lambda connection, _, __: [Listed(*row) for row in connection.execute(_LIST, chosen)]
+        )
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     if not found:
         typer.echo("no file for the bank has been made yet")
@@ -122,15 +119,11 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one file: its identity, where its copies are, and its first payments."""
-    with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        with engine.connect() as connection:
-            clock_of(connection, settings)
-            with connection.begin():
-                row = _named(connection, file, programme)
-                transfers = list(islice(transfers_of(connection, row), SHOWN_MAX))
-        engine.dispose()
+    with exits(), opened(config) as (settings, connection):
+        clock_of(connection, settings)
+        with connection.begin():
+            row = _named(connection, file, programme)
+            transfers = list(islice(transfers_of(connection, row), SHOWN_MAX))
     copies = {
         str(path): path.exists()
         for path in (bankfiles.outbox_path(settings, row), bankfiles.archive_path(settings, row))
@@ -140,7 +133,7 @@ def show(
     row = msgspec.structs.replace(row, debtor_account=masked(row.debtor_account))
     if as_json:
         told = {"file": row, "copies": copies, "first_payments": lines}
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        show_json(told)
         return
     made = row.created_at.astimezone(SEOUL).strftime("%Y-%m-%d %H:%M")
     for name, value in (
@@ -172,22 +165,18 @@ def regenerate(
 
     Refuses where the rows make other bytes than were emitted, and where a copy with other bytes is there.
     """
-    with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        with engine.connect() as connection:
-            actor = acting(settings, connection, as_operator, Role.MAKER, Role.DELIVERER)
-            now = clock_of(connection, settings).now()
+    with exits(), opened(config) as (settings, connection):
+        actor = acting(settings, connection, as_operator, Role.MAKER, Role.DELIVERER)
+        now = clock_of(connection, settings).now()
+        with connection.begin():
+            row = _named(connection, file, programme)
+        if row.sha256 is None or row.state == "voided":
+            raise UsageError(f"{row.name}: is {'voided' if row.sha256 else 'not written yet'}")
+        with bankfiles.on_disk(settings):
+            restored = bankfiles.keep(connection, settings, row, restore=True)
+        if restored:
             with connection.begin():
-                row = _named(connection, file, programme)
-            if row.sha256 is None or row.state == "voided":
-                raise UsageError(f"{row.name}: is {'voided' if row.sha256 else 'not written yet'}")
-            with bankfiles.on_disk(settings):
-                restored = bankfiles.keep(connection, settings, row, restore=True)
-            if restored:
-                with connection.begin():
-                    note(connection, now, actor.name, "file:restore", row.name, {"copies": restored})
-        engine.dispose()
+                note(connection, now, actor.name, "file:restore", row.name, {"copies": restored})
     for path in restored:
         typer.echo(f"restored {path}")
     if not restored:

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
+from sqlalchemy import Connection
 
 from settlement.cli.app import app
 from settlement.cli.runtime import (
@@ -11,16 +11,19 @@ from settlement.cli.runtime import (
     ConfigOption,
     JsonOption,
     OperatorOption,
-    acting,
-    engine_of,
+    act,
     exits,
+    look,
+    one_programme,
+    show_json,
 )
 from settlement.desk import prepayment
 from settlement.domain.roles import Role
 from settlement.people.audit import note as note_audit
-from settlement.pipeline import clock_of
+from settlement.people.identity import Actor
 from settlement.reference import load_all
-from settlement.settings import load
+from settlement.settings import Settings
+from switch.clock import Clock
 
 fund = typer.Typer(help="What funders have paid in ahead for cashback.", no_args_is_help=True)
 app.add_typer(fund, name="fund")
@@ -36,20 +39,17 @@ def note(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Note money that a funder has paid in, where the bank sends no statements (camt.053) of its account."""
+
+    def do(connection: Connection, actor: Actor, clock: Clock, _: Settings) -> bool:
+        facts, now = one_programme(connection, programme), clock.now()
+        new = prepayment.note(connection, facts, funder, won, reference, actor=actor.name, now=now)
+        if new:
+            detail = {"programme": programme, "won": won, "reference": reference}
+            note_audit(connection, now, actor.name, "fund note", funder, detail)
+        return new
+
     with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        with engine.connect() as connection:
-            clock = clock_of(connection, settings)
-            actor = acting(settings, connection, operator, Role.RECONCILER)
-            with connection.begin():
-                facts = load_all(connection, programme)[0]
-                new = prepayment.note(
-                    connection, facts, funder, won, reference, actor=actor.name, now=clock.now()
-                )
-                if new:
-                    detail = {"programme": programme, "won": won, "reference": reference}
-                    note_audit(connection, clock.now(), actor.name, "fund note", funder, detail)
+        new = act(config, operator, Role.RECONCILER, do)
     typer.echo(
         f"{funder} has paid in {won:,} won ({reference}); the next run uses it"
         if new
@@ -64,21 +64,20 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """Show what each funder has paid in and used, and what cashback waits for its money."""
+
+    def read(connection: Connection, _: Clock, settings: Settings) -> list[prepayment.Standing]:
+        return [
+            one
+            for facts in load_all(connection, programme)
+            for one in prepayment.standing(
+                connection, facts, frozenset(settings.funding.get(facts.programme_id, ()))
+            )
+        ]
+
     with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        with engine.connect() as connection:
-            clock_of(connection, settings)
-            with connection.begin():
-                found = [
-                    one
-                    for facts in load_all(connection, programme)
-                    for one in prepayment.standing(
-                        connection, facts, frozenset(settings.funding.get(facts.programme_id, ()))
-                    )
-                ]
+        found = look(config, read)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     typer.echo(
         f"{'programme':<12} {'funder':<12} {'paid in':>16} {'used':>16} {'left':>16}  cashback that waits"

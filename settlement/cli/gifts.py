@@ -8,14 +8,24 @@ import typer
 from sqlalchemy import Connection
 
 from settlement.cli.app import app
-from settlement.cli.merchants import ProgrammeOption, act, as_json_text, look
-from settlement.cli.runtime import DEFAULT_CONFIG, ConfigOption, JsonOption, OperatorOption, exits, read_date
+from settlement.cli.merchants import ProgrammeOption
+from settlement.cli.runtime import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    OperatorOption,
+    act,
+    exits,
+    look,
+    one_programme,
+    read_date,
+    show_json,
+)
 from settlement.desk import rebates, subsidies
 from settlement.desk.merchants import find
 from settlement.domain.roles import Role
-from settlement.errors import UsageError
 from settlement.people.identity import Actor
-from settlement.reference import Facts, load_all
+from settlement.reference import load_all
 from settlement.settings import Settings
 from switch.clock import Clock
 
@@ -28,14 +38,6 @@ app.add_typer(subsidy, name="subsidy")
 
 OneProgramme = Annotated[str | None, typer.Option(help="The programme's id, where there are several.")]
 WonOption = Annotated[int, typer.Option("--won", help="The sum that you have seen in the list.")]
-
-
-def _one(connection: Connection, programme: str | None) -> Facts:
-    found = load_all(connection, programme)
-    if len(found) != 1:
-        names = ", ".join(each.programme_id for each in found) or "none is applied yet"
-        raise UsageError(f"name one --programme: {names}")
-    return found[0]
 
 
 def _date(text: str, option: str) -> date:
@@ -60,7 +62,7 @@ def propose(
 
     def do(connection: Connection, actor: Actor, clock: Clock, _: Settings) -> rebates.Sum:
         span = _date(since, "--since"), _date(until, "--until")
-        return rebates.propose(connection, _one(connection, programme), *span, actor, clock.now())
+        return rebates.propose(connection, one_programme(connection, programme), *span, actor, clock.now())
 
     with exits():
         found = act(config, operator, Role.MAKER, do)
@@ -88,7 +90,7 @@ def list_rebates(
     with exits():
         found = look(config, read)
     if as_json:
-        typer.echo(as_json_text(found))
+        show_json(found)
         return
     for name, waiting in found.items():
         total = sum(one.won + one.vat for one in waiting)
@@ -112,7 +114,7 @@ def approve_rebates(
 
     def do(connection: Connection, actor: Actor, clock: Clock, _: Settings) -> rebates.Sum:
         number = find(connection, merchant).merchant_no if merchant else None
-        facts = _one(connection, programme)
+        facts = one_programme(connection, programme)
         return rebates.approve(connection, facts, won, actor, clock.now(), merchant_no=number)
 
     with exits():
@@ -132,7 +134,7 @@ def import_(
     """Propose the gifts of a file: all or, if one line is wrong, none. The same again adds nothing."""
 
     def do(connection: Connection, actor: Actor, clock: Clock, _: Settings) -> subsidies.Imported:
-        facts = _one(connection, programme)
+        facts = one_programme(connection, programme)
         return subsidies.add(connection, facts, file, subsidies.read(file), actor, clock.now())
 
     with exits():
@@ -158,7 +160,7 @@ def list_subsidies(
     with exits():
         found = look(config, read)
     if as_json:
-        typer.echo(as_json_text(found))
+        show_json(found)
         return
     for name, waiting in found.items():
         total = sum(one.won for one in waiting)
@@ -181,7 +183,7 @@ def approve_subsidies(
     """Approve gifts that another person has proposed; the next run pays them."""
 
     def do(connection: Connection, actor: Actor, clock: Clock, _: Settings) -> int:
-        facts = _one(connection, programme)
+        facts = one_programme(connection, programme)
         return subsidies.approve(connection, facts, won, actor, clock.now(), reference=reference)
 
     with exits():

@@ -1,11 +1,8 @@
 """`hold`, `release`, `account`, `ages`: what people decide about a merchant's money; what is carried."""
 
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import msgspec
 import typer
 from pydantic import ValidationError
 from sqlalchemy import Connection
@@ -16,9 +13,10 @@ from settlement.cli.runtime import (
     ConfigOption,
     JsonOption,
     OperatorOption,
-    acting,
-    engine_of,
+    act,
     exits,
+    look,
+    show_json,
 )
 from settlement.desk import holds
 from settlement.desk.ages import Ages, ages
@@ -26,55 +24,15 @@ from settlement.desk.merchants import set_account
 from settlement.domain.roles import Role
 from settlement.domain.statement_line import percent
 from settlement.errors import UsageError
-from settlement.people.identity import Actor
-from settlement.pipeline import clock_of
 from settlement.reference import load_all
-from settlement.settings import Originator, Settings, load
+from settlement.settings import Originator, Settings
 from switch.clock import Clock
 
-T = TypeVar("T")
 LISTED_MAX = 1_000
 _RATE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,4}))? ?%")
 
 ProgrammeOption = Annotated[str | None, typer.Option(help="One programme's id. Default: all of them.")]
 MerchantArgument = Annotated[str, typer.Argument(help="The merchant's id.")]
-
-
-def act(
-    config: Path,
-    operator: str | None,
-    role: Role,
-    do: Callable[[Connection, Actor, Clock, Settings], T],
-) -> T:
-    """Do one act of an operator with that role, in one transaction."""
-    settings = load(config)
-    engine = engine_of(settings)
-    try:
-        with engine.connect() as connection:
-            clock = clock_of(connection, settings)
-            actor = acting(settings, connection, operator, role)
-            with connection.begin():
-                return do(connection, actor, clock, settings)
-    finally:
-        engine.dispose()
-
-
-def look(config: Path, do: Callable[[Connection, Clock, Settings], T]) -> T:
-    """Read something, in one transaction."""
-    settings = load(config)
-    engine = engine_of(settings)
-    try:
-        with engine.connect() as connection:
-            clock = clock_of(connection, settings)
-            with connection.begin():
-                return do(connection, clock, settings)
-    finally:
-        engine.dispose()
-
-
-def as_json_text(found: object) -> str:
-    """A result as JSON, indented."""
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
 
 
 def read_rate(text: str) -> int:
@@ -107,7 +65,10 @@ def hold(
     with exits():
         if merchant is None:
             found = look(config, lambda connection, _, __: list(holds.in_force(connection)))
-            typer.echo(as_json_text(found) if as_json else _holds_page(found))
+            if as_json:
+                show_json(found)
+            else:
+                typer.echo(_holds_page(found))
             return
         if reserve is None and most:
             raise UsageError("--max is for a reserve: name its rate with --reserve 10%")
@@ -189,7 +150,10 @@ def ages_(
 
     with exits():
         found = look(config, read)
-    typer.echo(as_json_text(found) if as_json else "\n\n".join(_ages_page(one) for one in found))
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo("\n\n".join(_ages_page(one) for one in found))
 
 
 def _holds_page(found: list[holds.Hold]) -> str:

@@ -3,15 +3,12 @@
 import getpass
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from sqlalchemy import Connection
 
 from settlement.cli.app import app
 from settlement.cli.runtime import (
@@ -20,9 +17,10 @@ from settlement.cli.runtime import (
     JsonOption,
     OperatorOption,
     acting,
-    engine_of,
     exits,
+    opened,
     read_password,
+    show_json,
 )
 from settlement.domain.roles import Role
 from settlement.errors import UsageError
@@ -30,7 +28,6 @@ from settlement.people import audit as log
 from settlement.people import operators
 from settlement.people.identity import Actor, login
 from settlement.pipeline import clock_of
-from settlement.settings import Settings, load
 from switch.domain.calendar import SEOUL
 
 SHOWN_MAX = 1_000
@@ -50,18 +47,6 @@ PasswordFileOption = Annotated[
     Path | None, typer.Option("--password-file", help="Take the password from a file's first line.")
 ]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name, or the login of the machine.")]
-
-
-@contextmanager
-def _opened(config: Path) -> Iterator[tuple[Settings, Connection]]:
-    with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        try:
-            with engine.connect() as connection:
-                yield settings, connection
-        finally:
-            engine.dispose()
 
 
 def _new_password(name: str, file: Path | None) -> str:
@@ -87,7 +72,7 @@ def add(
 
     Where people.identity is "password", a password is asked for, twice and unseen.
     """
-    with _opened(config) as (settings, connection):
+    with exits(), opened(config) as (settings, connection):
         with connection.begin():
             first = not operators.listed(connection)
         actor = Actor(login(), frozenset()) if first else acting(settings, connection, as_operator)
@@ -110,7 +95,7 @@ def change(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Change an operator. Of their own, everybody may change the password and nothing else."""
-    with _opened(config) as (settings, connection):
+    with exits(), opened(config) as (settings, connection):
         actor = acting(settings, connection, as_operator)
         new = _new_password(name, password_file) if password or password_file else None
         now = clock_of(connection, settings).now()
@@ -126,7 +111,7 @@ def bar(
     name: NameArgument, as_operator: OperatorOption = None, config: ConfigOption = DEFAULT_CONFIG
 ) -> None:
     """Keep an operator from doing anything at all. What they did stays on record."""
-    with _opened(config) as (settings, connection):
+    with exits(), opened(config) as (settings, connection):
         actor = acting(settings, connection, as_operator, Role.ADMIN)
         now = clock_of(connection, settings).now()
         with connection.begin():
@@ -146,7 +131,7 @@ class _Operator(msgspec.Struct):
 @operator_app.command("list")
 def show_operators(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show all operators and their roles."""
-    with _opened(config) as (_, connection):
+    with exits(), opened(config) as (_, connection):
         found = [
             _Operator(
                 row.name, row.roles.split(","), row.state, row.with_password, row.changed_by, row.changed_at
@@ -154,7 +139,7 @@ def show_operators(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = 
             for row in operators.listed(connection)
         ]
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
     elif not found:
         typer.echo(
             "no operator yet: while people.identity is system, the machine's login does all but approve"
@@ -179,10 +164,10 @@ def show_log(
     as_json: JsonOption = False,
 ) -> None:
     """Show the last acts."""
-    with _opened(config) as (_, connection):
+    with exits(), opened(config) as (_, connection):
         lines = log.latest(connection, last, subject)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
+        show_json(lines)
         return
     for line in lines:
         when = f"{line.at.astimezone(SEOUL):%Y-%m-%d %H:%M:%S}"
@@ -205,11 +190,11 @@ def verify_log(
     Prints the last line's number and sha256. Keep them elsewhere and give them as --known the next time: the
     log by itself cannot show that its end was cut off.
     """
-    with _opened(config) as (_, connection):
+    with exits(), opened(config) as (_, connection):
         line = log.verify(connection, _known(known))
     if as_json:
         told = {"lines": line.audit_no if line else 0, "sha256": line.sha256 if line else ""}
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        show_json(told)
     elif line is None:
         typer.echo("the log is empty")
     else:

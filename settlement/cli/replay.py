@@ -5,7 +5,6 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from sqlalchemy import Connection, select, text
 
@@ -14,10 +13,11 @@ from settlement.cli.runtime import (
     DEFAULT_CONFIG,
     ConfigOption,
     JsonOption,
-    engine_of,
     exits,
     observer,
+    opened,
     read_date,
+    show_json,
 )
 from settlement.desk.replay import Replay, Replayed, replay
 from settlement.domain.run import State, Step
@@ -25,7 +25,6 @@ from settlement.errors import ExitCode, UsageError
 from settlement.frame import Frame
 from settlement.pipeline import clock_of
 from settlement.reference import load_all
-from settlement.settings import load
 from settlement.store.runs import Run, RunKey, find_run
 from settlement.store.schema import settlement_step
 
@@ -45,10 +44,8 @@ def replay_run(
     Reads only; may be called at any time. Exit 4 if anything differs.
     """
     with exits():
-        settings = load(config)
-        engine = engine_of(settings)
         day = read_date(date_text)
-        with engine.connect() as connection, observer() as watching:
+        with opened(config) as (settings, connection), observer() as watching:
             clock = clock_of(connection, settings)
             with connection.begin(), tempfile.TemporaryDirectory(prefix="dure-replay-") as folder:
                 connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
@@ -62,9 +59,8 @@ def replay_run(
                         f"no such run of {day} has paid its merchants: see dure-settlement status"
                     )
                 found = [replay(frame, Path(folder) / frame.facts.programme_id) for frame in frames]
-        engine.dispose()
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
     else:
         typer.echo("\n\n".join(map(_page, found)))
     raise typer.Exit(int(ExitCode.DONE if all(one.agrees for one in found) else ExitCode.MISMATCH))

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from sqlalchemy import Connection
 
@@ -19,7 +18,9 @@ from settlement.cli.runtime import (
     engine_of,
     exits,
     observer,
+    one_programme,
     read_date,
+    show_json,
 )
 from settlement.domain.roles import Role
 from settlement.errors import ControlMismatchError, UsageError
@@ -37,7 +38,6 @@ from settlement.papers.statement import Statement
 from settlement.papers.statement_paper import paper_of
 from settlement.papers.words import Words
 from settlement.pipeline import clock_of
-from settlement.reference import Facts, load_all
 from settlement.settings import Settings, load
 
 report = typer.Typer(
@@ -75,14 +75,6 @@ def reading_books(
                     yield settings, connection, watching
         finally:
             engine.dispose()
-
-
-def programme_of(connection: Connection, programme: str | None) -> Facts:
-    """The programme asked for, or the only one. Raises UsageError."""
-    found = load_all(connection, programme)
-    if len(found) != 1:
-        raise UsageError(f"there are {len(found)} programmes: name one with --programme")
-    return found[0]
 
 
 def put(make: Callable[[], Paper], to: Path | None, form: str, *, as_json: bool) -> None:
@@ -153,7 +145,7 @@ def _write_all(
     watching: Observer,
 ) -> int:
     forms = forms_of(form)
-    programme_no = programme_of(connection, programme).programme_no
+    programme_no = one_programme(connection, programme).programme_no
     numbers = reading.merchants_with_lines(connection, programme_no, period)
     done, refused = 0, list[str]()
     found = reading.all_statements(connection, programme_no, period, numbers, refused)
@@ -190,7 +182,7 @@ def city(
     with reading_books(config, operator) as (_, connection, _watching):
         words, last = Words(lang), read_date(until, "--until")
         period = _period(month, None, first, None if month else until)
-        facts = programme_of(connection, programme)
+        facts = one_programme(connection, programme)
         found = read_city(connection, facts, period, last)
         put(lambda: city_paper.paper_of(found, facts, words), to, form, as_json=as_json)
 
@@ -214,12 +206,12 @@ def bundle(
     """
     with reading_books(config, operator, Role.AUDITOR) as (settings, connection, watching):
         period = _period(month, day, first, until)
-        number = programme_of(connection, programme).programme_no
+        number = one_programme(connection, programme).programme_no
         made = bundling.write_bundle(
             connection, settings, number, period, to, lambda done, of: watching.progress("bundle", done, of)
         )
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(made), indent=2).decode())
+        show_json(made)
         return
     typer.echo(f"{made.path}: {made.files:,} files, {made.size:,} bytes, {made.entries:,} entries")
     typer.echo(f"manifest sha256 {made.sha256}")

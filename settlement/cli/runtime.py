@@ -4,12 +4,13 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -21,7 +22,9 @@ from settlement.errors import ConfigurationError, ExitCode, NotAllowedError, Set
 from settlement.frame import Observer, Silent
 from settlement.people.identity import Actor, who
 from settlement.pipeline import clock_of
-from settlement.settings import Settings
+from settlement.reference import Facts, load_all
+from settlement.settings import Settings, load
+from switch.clock import Clock
 from switch.store.engine import APP_ROLE, DatabaseUnavailableError, open_engine
 
 DEFAULT_CONFIG = Path("config/settlement.toml")
@@ -33,6 +36,8 @@ OperatorOption = Annotated[
 ]
 PASSWORD_FILE = "DURE_OPERATOR_PASSWORD_FILE"  # noqa: S105 (the name of a variable that names a file)
 PASSWORD_BYTES_MAX = 4_096
+
+T = TypeVar("T")
 
 
 class _Bars:
@@ -96,6 +101,54 @@ def exits() -> Iterator[None]:
 def engine_of(settings: Settings) -> Engine:
     """An engine with the rights of the programs."""
     return open_engine(settings.database.address(), role=APP_ROLE, pool_size=2)
+
+
+@contextmanager
+def opened(config: Path) -> Iterator[tuple[Settings, Connection]]:
+    """The settings and a session of their database, with no transaction open."""
+    settings = load(config)
+    engine = engine_of(settings)
+    try:
+        with engine.connect() as connection:
+            yield settings, connection
+    finally:
+        engine.dispose()
+
+
+def act(
+    config: Path,
+    operator: str | None,
+    role: Role,
+    do: Callable[[Connection, Actor, Clock, Settings], T],
+) -> T:
+    """Do one act of an operator with that role, in one transaction."""
+    with opened(config) as (settings, connection):
+        clock = clock_of(connection, settings)
+        actor = acting(settings, connection, operator, role)
+        with connection.begin():
+            return do(connection, actor, clock, settings)
+
+
+def look(config: Path, do: Callable[[Connection, Clock, Settings], T]) -> T:
+    """Read something, in one transaction."""
+    with opened(config) as (settings, connection):
+        clock = clock_of(connection, settings)
+        with connection.begin():
+            return do(connection, clock, settings)
+
+
+def one_programme(connection: Connection, programme: str | None) -> Facts:
+    """The programme that is named, or the only one. Raises UsageError."""
+    found = load_all(connection, programme)
+    if len(found) != 1:
+        names = ", ".join(each.programme_id for each in found) or "none is applied yet"
+        raise UsageError(f"name one with --programme: {names}")
+    return found[0]
+
+
+def show_json(found: object) -> None:
+    """Print a result as JSON, indented."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
 
 
 def read_date(text: str | None, option: str = "--date") -> date | None:

@@ -8,10 +8,8 @@ import typer
 from sqlalchemy import Connection, select
 
 from settlement.cli.app import app
-from settlement.cli.runtime import DEFAULT_CONFIG, ConfigOption, JsonOption, engine_of, exits
+from settlement.cli.runtime import DEFAULT_CONFIG, ConfigOption, JsonOption, exits, look, show_json
 from settlement.domain.run import LATER, State, Step
-from settlement.pipeline import clock_of
-from settlement.settings import load
 from settlement.steps.later import unfinished
 from settlement.store.schema import settlement_run, settlement_step
 from switch.store.schema import programme as programme_table
@@ -47,14 +45,9 @@ class _Status(msgspec.Struct):
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show how far each programme is closed, its last runs, older ones that are not through, and why."""
     with exits():
-        settings = load(config)
-        engine = engine_of(settings)
-        with engine.connect() as connection:
-            clock_of(connection, settings)
-            with connection.begin():
-                found = _read(connection)
+        found = look(config, lambda connection, _, __: _read(connection))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     if not found:
         typer.echo("no programme has been applied yet: nothing to settle")
