@@ -6,6 +6,7 @@ take it over.
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy import Connection, text
@@ -18,7 +19,7 @@ APART_FROM = 200_000
 """Rows of a date from which on other sessions help; fewer are done sooner than they are called."""
 WORK_MEM = "192MB"
 """For one sort or one hash of one session; what is larger goes to temporary files."""
-CANCEL_AGAIN_S = 0.2
+CANCEL_AGAIN = timedelta(milliseconds=200)
 """Between two calls to end what a session does: it may just have been between two statements."""
 
 _Found = TypeVar("_Found")
@@ -64,7 +65,7 @@ def apart(connection: Connection, parts: int, work: Callable[[Connection, int], 
                 for driver in drivers:
                     if driver is not None:
                         driver.cancel()
-                _, pending = wait(pending, timeout=CANCEL_AGAIN_S)
+                _, pending = wait(pending, timeout=CANCEL_AGAIN.total_seconds())
         failed = next((one.exception() for one in done if one.exception() is not None), None)
         if failed is not None:
             raise failed
