@@ -54,7 +54,6 @@ def verify(connection: Connection, known: tuple[int, str] | None = None) -> Line
     """
     found = known is None
     last: Line | None = None
-    found = known is None
     try:
         for lines in _chunks(connection):
             last = follow(lines, last)
