@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from settlement.desk import represent
 from settlement.errors import UsageError
 from settlement.files.orders import masked
 from settlement.people.audit import note
@@ -27,11 +28,15 @@ def set_account(
 ) -> bool:
     """Pay a merchant there from the next run on, in the caller's transaction; False where it is so already.
 
-    What is ordered keeps the account it was ordered for. Raises UsageError.
+    What is ordered keeps the account it was ordered for. The account that it has, named once more, is said to
+    be right: payouts that failed there are paid there again. Raises UsageError.
     """
     row = find(connection, merchant_id, lock=True)
     if (row.bank_code, row.account_no, row.account_holder) == (account.bank, account.account, account.name):
-        return False
+        again = represent.confirm(connection, row.programme_no, row.merchant_no, at)
+        if again:
+            note(connection, at, actor.name, "merchant:account confirmed", merchant_id, {"payouts": again})
+        return bool(again)
     connection.execute(
         update(merchant)
         .where(merchant.c.merchant_no == row.merchant_no)

@@ -1,16 +1,18 @@
 """Payouts that the bank rejected or sent back, paid again to the account that the merchant has now.
 
-Nothing is paid again to the account where it failed: somebody corrects the account first
-(`dure-settlement account`). The new attempt has an identity of its own; the old one stays as it ended.
+Nothing is paid again to the account where it failed: somebody corrects the account first, or says that it is
+right (`dure-settlement account`), unless the bank rejected it for a reason that no account is at fault for.
+The new attempt has an identity of its own; the old one stays as it ended.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, insert, text
 
+from settlement.domain.answers import OURS
 from settlement.domain.payouts import PayoutEvent, PayoutState
 from settlement.files.naming import end_to_end_id
 from settlement.frame import Frame
@@ -30,9 +32,12 @@ _FAILED = """
            m.account_no, m.account_holder,
            EXISTS (SELECT FROM merchant_hold h WHERE h.programme_no = p.programme_no AND h.kind = 'hold'
                    AND h.merchant_no = p.merchant_no AND h.released_at IS NULL) AS on_hold,
-           m.bank_code <> '' AND m.account_no <> ''
-           AND (m.bank_code, m.account_no, coalesce(nullif(m.account_holder, ''), m.name))
-               <> (p.bank_code, p.account_no, p.account_holder) AS corrected
+           m.bank_code <> '' AND m.account_no <> '' AND (
+               (m.bank_code, m.account_no, coalesce(nullif(m.account_holder, ''), m.name))
+                   <> (p.bank_code, p.account_no, p.account_holder)
+               OR (p.state = 'rejected' AND p.reason = ANY(:ours))
+               OR EXISTS (SELECT FROM payout_event e WHERE e.programme_no = p.programme_no
+                          AND e.end_to_end_id = p.end_to_end_id AND e.event = 'confirmed')) AS corrected
     FROM payout p JOIN merchant m USING (merchant_no)
     WHERE p.programme_no = :programme_no AND p.state IN ('rejected', 'returned')
       AND NOT EXISTS (SELECT FROM payout l WHERE l.programme_no = p.programme_no
@@ -44,6 +49,10 @@ _ALL = text(_FAILED)
 _DUE = text(
     f"SELECT f.* FROM ({_FAILED}) f"  # noqa: S608 (our own text)
     f" WHERE f.corrected AND NOT f.on_hold AND f.attempt < {ATTEMPT_MAX}"
+)
+_DOUBTED = text(
+    f"SELECT f.end_to_end_id FROM ({_FAILED}) f"  # noqa: S608 (our own text)
+    " WHERE f.merchant_no = :merchant_no AND NOT f.corrected"
 )
 
 
@@ -71,7 +80,7 @@ class Represented(msgspec.Struct, frozen=True):
 
 def failed(connection: Connection, programme_no: int) -> list[Failed]:
     """All payouts that failed and stand so, oldest first."""
-    rows = connection.execute(_ALL, {"programme_no": programme_no})
+    rows = connection.execute(_ALL, _of(programme_no))
     return [
         Failed(
             row.merchant_id,
@@ -89,8 +98,23 @@ def failed(connection: Connection, programme_no: int) -> list[Failed]:
 
 
 def due(connection: Connection, programme_no: int) -> Sequence[Row[Any]]:
-    """The failed payouts that the next run pays again: their merchants' accounts differ now, none is held."""
-    return connection.execute(_DUE, {"programme_no": programme_no}).all()
+    """The failed payouts that the next run pays again: their accounts are right by now, and none is held."""
+    return connection.execute(_DUE, _of(programme_no)).all()
+
+
+def confirm(connection: Connection, programme_no: int, merchant_no: int, at: datetime) -> int:
+    """Note that the account where a merchant's payouts failed is right, in the caller's transaction.
+
+    How many of its failed payouts the next run pays again for that. The caller holds the merchant's row.
+    """
+    doubted = connection.execute(_DOUBTED, {**_of(programme_no), "merchant_no": merchant_no}).scalars().all()
+    for name in doubted:
+        note_event(connection, programme_no, name, PayoutEvent.CONFIRMED, at)
+    return len(doubted)
+
+
+def _of(programme_no: int) -> dict[str, object]:
+    return {"programme_no": programme_no, "ours": sorted(OURS)}
 
 
 def would(frame: Frame) -> Represented:

@@ -17,6 +17,11 @@ KNOWN = ACCEPTED | NO_WORD_YET | {REJECTED}
 DUPLICATE = frozenset({"AM05", "DU01", "DU02", "DU03", "DU04", "DU05", "DUPL"})
 """Refusals of a second copy: they say nothing of the first, which may be paid. Never owed again for these."""
 
+OURS = frozenset(
+    {"AC05", "AG02", "AM03", "AM04", "AM10", "BE05", "BE07", "CH03", "DNOR", "DT01", "FF01", "TM01"}
+)
+"""Refusals that no payee's account is at fault for: paid again to the same one."""
+
 REASONS = {
     "AC01": "the account number is wrong",
     "AC03": "the payee's account number is not valid",

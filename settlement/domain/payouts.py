@@ -32,6 +32,7 @@ class PayoutEvent(StrEnum):
     BOOKED = "booked"
     ANNOUNCED = "announced"  # a return that the bank tells ahead of its statement
     RETURNED = "returned"
+    CONFIRMED = "confirmed"  # it failed, and a person says that its account is right all the same
     REPRESENTED = "represented"  # by a new attempt
     CONFLICT = "conflict"  # an answer that cannot be true beside what is known
 

@@ -52,6 +52,22 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
         ),
     ),
     (
+        "merchants_payable",
+        "what the house has booked on what merchants are due is their nets, and payouts rejected by the bank",
+        _by_merchant(
+            221,
+            """SELECT programme_no, merchant_no, sum(won)::bigint AS won FROM (
+                   SELECT programme_no, merchant_no, carried_out - carried_in - sales + refunds AS won
+                   FROM merchant_net
+                   UNION ALL
+                   SELECT programme_no, merchant_no, won FROM payout p
+                   WHERE state = 'rejected' AND NOT EXISTS (
+                       SELECT FROM payout_event e WHERE e.programme_no = p.programme_no
+                       AND e.end_to_end_id = p.end_to_end_id AND e.event = 'represented')) n
+               GROUP BY 1, 2 HAVING sum(won) <> 0""",
+        ),
+    ),
+    (
         "merchants_nets_follow",
         "what a merchant carries in is what its run before carried out",
         """
