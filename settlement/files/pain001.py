@@ -43,7 +43,7 @@ _SHAPE = [
     )
 ]
 _FOUND_AT = (2, 4, 12, 16, 10, 18)
-"""A transfer's elements as they follow each other, and where those of `_PATHS` stand: quicker than to find."""
+"""Where the elements of `_PATHS` stand in a transfer of that shape: quicker than to find them."""
 
 
 def write(sink: BinaryIO, order: Order, transfers: Iterable[Transfer]) -> None:

@@ -47,7 +47,8 @@ _DUE = f"""
                (l.balance - coalesce(h.won, 0))::bigint AS won,
                row_number() OVER (PARTITION BY l.bucket, l.wallet_id ORDER BY l.lot_no) AS line
         FROM lot l JOIN wallet w USING (bucket, wallet_id) LEFT JOIN held h USING (bucket, wallet_id, lot_no)
-        WHERE l.bucket = ANY(CAST(:buckets AS smallint[])) AND w.programme_no = :programme_no
+        WHERE l.bucket = ANY(CAST(:buckets AS smallint[])) AND w.bucket = ANY(CAST(:buckets AS smallint[]))
+          AND w.programme_no = :programme_no
           AND (CAST(:wallets AS bigint[]) IS NULL OR l.wallet_id = ANY(CAST(:wallets AS bigint[])))
           AND {_PAST} AND l.balance > coalesce(h.won, 0))
 """  # noqa: S608

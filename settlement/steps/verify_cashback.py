@@ -83,7 +83,7 @@ def _part(frame: Frame, session: Connection, first: int, last: int) -> _Found:
     found.payments, found.orphans = seen.payments, seen.orphans
     if seen.suspects is None or seen.suspects:
         _add(found, verify_exact.doubted(frame, session, part, seen.suspects))
-    _add(found, verify_usage.faults(frame, session, part))
+    _add(found, verify_usage.faults(frame, session, part, seen.months))
     if first:
         _add(found, verify_exact.unplain(frame, session, part))
     return found

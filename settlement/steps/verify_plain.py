@@ -17,6 +17,7 @@ from settlement.domain.recompute import Plain, UntraceableError, Won, keys_of, l
 from settlement.frame import Frame
 from settlement.steps.verify_exact import CHUNK_ROWS, GRANTING, MOVING, PLAIN, POSTED, Range, Suspect, window
 from switch.domain.granting import Key
+from switch.domain.payment import Kind
 from switch.domain.wallet import Holder
 from switch.ledger.chart import Account
 
@@ -27,10 +28,14 @@ NEAR_DAYS = 1
 
 
 class Vouched(msgspec.Struct):
-    """What the quick way has seen: payments, plain or not; entries without one; combinations in doubt."""
+    """What the quick way has seen: payments, plain or not; entries without one; combinations in doubt.
+
+    `months` (yyyymm) are those that purchases, plain or not, count in.
+    """
 
     payments: int = 0
     orphans: bool = False
+    months: set[int] = msgspec.field(default_factory=set)
     suspects: set[Suspect] | None = msgspec.field(default_factory=set)  # None: too many to name
 
     def doubt(self, suspect: Suspect) -> None:
@@ -73,10 +78,12 @@ def _judge(frame: Frame, keys: Sequence[Key], rows: Sequence[Row[Any]], found: V
             found.orphans = True
             continue
         found.payments += row.payments
+        if row.month is not None:
+            found.months.add(row.month)
         if not row.plain:
             continue
-        # After the count and the nine columns of the combination come the keys'.
-        booked: Sequence[int | None] = tuple(row)[10:]
+        # After the count and the ten columns of the combination come the keys'.
+        booked: Sequence[int | None] = tuple(row)[11:]
         recorded: Won = {key: won for key, won in zip(keys, booked, strict=True) if won is not None}
         counts = len(recorded) == (row.entries or 0)
         if not counts or sum(recorded.values()) != row.cashback or _due(frame, row) != recorded:
@@ -141,7 +148,8 @@ def _statement(keys: Sequence[Key], usage: str, *, groups: bool, companies: bool
         SELECT p.bucket, p.wallet_id, p.seq, p.policy_no, p.channel, p.basis, p.cashback, {usage} AS usage,
                {"g.groups" if groups else "CAST(NULL AS text[])"} AS groups,
                {"c.wallet_id IS NOT NULL" if companies else "false"} AS company,
-               p.local_day BETWEEN :near_first AND :near_last AND {PLAIN} AS plain
+               p.local_day BETWEEN :near_first AND :near_last AND {PLAIN} AS plain,
+               CASE WHEN p.kind = {Kind.PURCHASE:d} THEN p.usage_month END AS month
         FROM payment p {group_join if groups else ""} {company_join if companies else ""}
         WHERE p.programme_no = :programme_no AND p.business_date = :day
           AND p.local_day BETWEEN :first AND :last AND p.{POSTED} AND p.{MOVING}
@@ -152,8 +160,8 @@ def _statement(keys: Sequence[Key], usage: str, *, groups: bool, companies: bool
         WHERE programme_no = :programme_no AND business_date = :day AND {GRANTING}
           AND bucket BETWEEN :first_bucket AND :last_bucket
         GROUP BY bucket, wallet_id, seq"""  # noqa: S608
-    facts = ("plain", "policy_no", "channel", "groups", "company", "basis", "usage", "cashback", "entries")
-    combination = ", ".join((*facts, *columns))
+    facts = ("plain", "month", "policy_no", "channel", "groups", "company", "basis", "usage", "cashback")
+    combination = ", ".join((*facts, "entries", *columns))
     return f"""
         SELECT count(*) AS payments, {combination}
         FROM ({judged}) p FULL JOIN ({entries}) e USING (bucket, wallet_id, seq)

@@ -1,6 +1,6 @@
 """The month's usage that each purchase was rated after: it must be the sum of what its wallet did before."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 from sqlalchemy import Connection, text
@@ -13,11 +13,6 @@ from switch.store.dayhash import LOOKAHEAD_DAYS
 
 SUSPECTS_MAX = 1_000
 
-_MONTHS = text(f"""
-    SELECT DISTINCT usage_month FROM payment
-    WHERE programme_no = :programme_no AND business_date = :day AND local_day BETWEEN :first AND :last
-      AND kind = {Kind.PURCHASE:d} AND {POSTED}
-""")  # noqa: S608 (numbers of our own enumerations)
 # Sums of the months before this date come from one hashed pass; the window runs over this date only. So it
 # costs a pass over the month's payments so far, each night.
 _USAGE = text(f"""
@@ -40,7 +35,7 @@ _USAGE = text(f"""
     ) t LEFT JOIN earlier e USING (bucket, wallet_id, usage_month)
     WHERE t.kind = {Kind.PURCHASE:d} AND t.usage_before <> coalesce(e.basis, 0) + t.so_far
     ORDER BY bucket, wallet_id, seq LIMIT :most
-""")  # noqa: S608
+""")  # noqa: S608 (numbers of our own enumerations)
 _EXACT = text(f"""
     SELECT p.bucket, p.wallet_id, p.seq, p.local_day, p.terminal_id, p.stan, p.usage_before,
            (SELECT coalesce(sum(b.basis), 0)::bigint FROM payment b
@@ -52,10 +47,12 @@ _EXACT = text(f"""
 """)  # noqa: S608
 
 
-def faults(frame: Frame, session: Connection, part: Range) -> Iterator[str]:
-    """The purchases of the date whose usage before them is not what the journal adds up to."""
-    at = window(frame)
-    months = sorted(session.execute(_MONTHS, at).scalars())
+def faults(frame: Frame, session: Connection, part: Range, counted_in: Collection[int]) -> Iterator[str]:
+    """The purchases of the date whose usage before them is not what the journal adds up to.
+
+    `counted_in` are the months (yyyymm) that those of these wallets count in, all of them.
+    """
+    at, months = window(frame), sorted(counted_in)
     if not months:
         return
     # A return counts in its original's month, whatever day its terminal holds it to be: so the month is found

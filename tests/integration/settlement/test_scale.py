@@ -169,7 +169,7 @@ def test_plain_purchases_are_vouched_for_and_nothing_else(owner: Engine, books: 
     books.refund(paid[0], 10_000, D)
     whole = Range(0, BUCKETS - 1)
     with frame.connection.begin():
-        assert vouch(frame, frame.connection, whole) == Vouched(payments=4)
+        assert vouch(frame, frame.connection, whole) == Vouched(payments=4, months={202611})
         assert list(unplain(frame, frame.connection, whole)) == [None]
     with owner.begin() as connection:
         connection.execute(text("UPDATE payment SET cashback = cashback + 1 WHERE seq = 2"))
