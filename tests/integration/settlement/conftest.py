@@ -119,3 +119,34 @@ def settings_at(tmp_path: Path, server: Server, database: str) -> SettingsAt:
         )
 
     return make
+
+
+ConfigAt = Callable[..., Path]
+
+
+@pytest.fixture
+def config_at(tmp_path: Path, server: Server, database: str) -> ConfigAt:
+    """Writes the settings file of a command whose simulated clock stands at an instant; `more` is TOML."""
+
+    def make(now: str, more: str = "") -> Path:
+        (tmp_path / "clock").write_text(f"{now}\n")
+        file = tmp_path / "settlement.toml"
+        file.write_text(
+            f"""
+[database]
+url = "{server.address(database)}"
+[clock]
+mode = "simulated"
+file = "clock"
+[files]
+outbox = "out"
+[originator.seoro]
+name = "인천광역시 서구"
+account = "1005000000017"
+bank = "020"
+{more}""",
+            encoding="utf-8",
+        )
+        return file
+
+    return make

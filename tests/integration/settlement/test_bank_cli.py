@@ -10,36 +10,21 @@ from typer.testing import CliRunner
 
 from settlement.cli import app
 from tests.integration.settlement.books import Books
-from tests.integration.settlement.conftest import Server
+from tests.integration.settlement.conftest import ConfigAt
 from tests.integration.settlement.sent import D, Sent, balances, message, name, states
 from tests.support.bank_messages import camt053, details, ntry, pain002, statement
 
-
-@pytest.fixture
-def config(tmp_path: Path, server: Server, database: str) -> Path:
-    (tmp_path / "clock").write_text("2026-11-25T10:00:00+09:00\n")
-    file = tmp_path / "settlement.toml"
-    file.write_text(
-        f"""
-[database]
-url = "{server.address(database)}"
-[clock]
-mode = "simulated"
-file = "clock"
-[files]
-outbox = "out"
-[originator.seoro]
-name = "인천광역시 서구"
-account = "1005000000017"
-bank = "020"
+FUNDING = """
 [funding.seoro.city]
 name = "시"
 account = "200-300"
 bank = "020"
-""",
-        encoding="utf-8",
-    )
-    return file
+"""
+
+
+@pytest.fixture
+def config(config_at: ConfigAt) -> Path:
+    return config_at("2026-11-25T10:00:00+09:00", FUNDING)
 
 
 @pytest.fixture

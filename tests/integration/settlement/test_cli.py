@@ -13,32 +13,14 @@ from typer.testing import CliRunner
 
 from settlement.cli import app
 from tests.integration.settlement.books import Books
-from tests.integration.settlement.conftest import Server
+from tests.integration.settlement.conftest import ConfigAt
 
 D = date(2026, 11, 20)
 
 
 @pytest.fixture
-def config(tmp_path: Path, server: Server, database: str) -> Path:
-    (tmp_path / "clock").write_text("2026-11-21T00:30:00+09:00\n")
-    file = tmp_path / "settlement.toml"
-    file.write_text(
-        f"""
-[database]
-url = "{server.address(database)}"
-[clock]
-mode = "simulated"
-file = "clock"
-[files]
-outbox = "out"
-[originator.seoro]
-name = "인천광역시 서구"
-account = "1005000000017"
-bank = "020"
-""",
-        encoding="utf-8",
-    )
-    return file
+def config(config_at: ConfigAt) -> Path:
+    return config_at("2026-11-21T00:30:00+09:00")
 
 
 def _process(*arguments: object) -> subprocess.CompletedProcess[str]:

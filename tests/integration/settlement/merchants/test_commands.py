@@ -11,45 +11,28 @@ from typer.testing import CliRunner
 
 from settlement.cli import app
 from settlement.cli.runtime import PASSWORD_FILE
-from tests.integration.settlement.conftest import Server
+from tests.integration.settlement.conftest import ConfigAt
 from tests.integration.settlement.merchants.nights import Nights
 
 D = date(2026, 11, 16)
 SECRET = "correct horse battery staple"
+MORE = """
+[people]
+identity = "password"
+[calendar]
+extra_closed = [2026-11-27]
+"""
 
 Command = Callable[..., Any]
 Make = Callable[..., Nights]
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path, server: Server, database: str, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> Command:
+def call(tmp_path: Path, config_at: ConfigAt, make: Make, monkeypatch: pytest.MonkeyPatch) -> Command:
     """A command by maria the maker, or another; `code` is the exit code that it must have."""
-    (tmp_path / "now").write_text("2026-11-19T12:00:00+09:00\n")
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(0o600)
-    config = tmp_path / "settlement.toml"
-    config.write_text(
-        f"""
-[database]
-url = "{server.address(database)}"
-[clock]
-mode = "simulated"
-file = "now"
-[files]
-outbox = "out"
-[people]
-identity = "password"
-[originator.seoro]
-name = "인천광역시 서구"
-account = "1005000000017"
-bank = "020"
-[calendar]
-extra_closed = [2026-11-27]
-""",
-        encoding="utf-8",
-    )
+    config = config_at("2026-11-19T12:00:00+09:00", MORE)
     monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "secret"))
 
     def run(*arguments: object, code: int = 0, by: str | None = "maria", reads: bool = False) -> str:
