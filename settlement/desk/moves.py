@@ -1,8 +1,9 @@
 """A holiday declared later moves what is pending: payouts and transfers whose bank day is closed by now.
 
-What has not left gets the next open day. A file that names such a payout is voided as a whole, its approval
-with it: its bytes say the wrong day. The other payouts of the file keep theirs and come into a new file. What
-has left is the bank's to move. A day that opens again moves nothing: nobody is paid earlier than was told.
+So does a day that was over before they stood in a file, because no night ran. What has not left gets the next
+open day. A file that names a payout of a closed day is voided as a whole, its approval with it: its bytes say
+the wrong day. The other payouts of the file keep theirs and come into a new file. What has left is the bank's
+to move. A day that opens again moves nothing: nobody is paid earlier than was told.
 """
 
 from collections.abc import Iterable
@@ -89,31 +90,33 @@ class Moves(msgspec.Struct, frozen=True):
 
 
 def move_pending(frame: Frame) -> Moves:
-    """Move what stands on a day that is closed by today's settings, in one transaction of its own.
+    """Move what stands on a day that is closed by today's settings, or over, in one transaction of its own.
 
     To be called under the programme's run lock, before files are made. A second call finds nothing to do.
     """
     connection = frame.connection
     moved: list[Move] = []
     voided: list[str] = []
+    told: list[str] = []
     exceptions: list[str] = []
     with connection.begin():
-        for day, to, pending in _closed(frame):
+        for day, to, pending, is_open in _days(frame):
             if pending:
-                voided += _void(frame, day)
+                voided += [] if is_open else _void(frame, day)
                 items, won = _move(frame, day, to)
                 if items:
                     moved.append(Move(day, to, items, won))
+                    why = "that day is over" if is_open else "banks are closed"
+                    told.append(f"{items:,} payments of {won:,} won moved from {day} to {to}: {why}")
+            if is_open:
+                continue
             left = connection.execute(_LEFT, {"programme_no": frame.key.programme_no, "day": day}).one()
             if left.items:
                 exceptions.append(
                     f"{left.items:,} payments of {left.won:,} won for {day} have left already, and banks are"
                     " closed then: the bank moves them by its own calendar, expect its answer later"
                 )
-        exceptions += [
-            f"{one.items:,} payments of {one.won:,} won moved from {one.day} to {one.to}: banks are closed"
-            for one in moved
-        ]
+        exceptions += told
         exceptions += [f"{name} was voided: its day is closed; a new file takes its place" for name in voided]
         frame.observer.reached("moves:written")
     _withdraw(frame)
@@ -126,8 +129,8 @@ def today_calendar(frame: Frame, day: date) -> BankCalendar:
     return facts(day, calendar.extra_closed, calendar.extra_open).calendar()
 
 
-def _closed(frame: Frame) -> Iterable[tuple[date, date, bool]]:
-    """Days that are closed, with something on them: the day, the next open one, whether it is pending."""
+def _days(frame: Frame) -> Iterable[tuple[date, date, bool, bool]]:
+    """Days to move from: the day, the next open one, whether something is pending, whether it is open."""
     rows = frame.connection.execute(
         _DAYS, {"programme_no": frame.key.programme_no, "today": frame.ordered_on}
     ).all()
@@ -137,8 +140,9 @@ def _closed(frame: Frame) -> Iterable[tuple[date, date, bool]]:
     first = today_calendar(frame, frame.ordered_on).add_open_days(frame.ordered_on, 0)
     for day in sorted(pending):
         calendar = today_calendar(frame, day)
-        if not calendar.is_open(day):
-            yield day, max(calendar.add_open_days(day, 0), first), pending[day]
+        is_open = calendar.is_open(day)
+        if not is_open or (pending[day] and day < frame.ordered_on):
+            yield day, max(calendar.add_open_days(day, 0), first), pending[day], is_open
 
 
 def _void(frame: Frame, day: date) -> list[str]:

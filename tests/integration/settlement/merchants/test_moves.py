@@ -106,6 +106,19 @@ def test_a_file_that_has_not_left_is_voided_whole_with_its_approval(make: Make) 
     ]
 
 
+def test_what_stands_in_no_file_on_a_day_that_is_over_moves_to_the_next_night_that_runs(make: Make) -> None:
+    city = make()
+    paid_to(city, 3)
+    into_file(city, 1, "approved", [2])  # made in time: the bank says what becomes of it
+    done = city.do(THURSDAY, moves.move_pending)  # Wednesday's night did not run, nor did Thursday's
+    assert done.moved == (moves.Move(WEDNESDAY, FRIDAY, 1, 9_985), moves.Move(THURSDAY, FRIDAY, 1, 29_955))
+    assert done.exceptions[0].endswith("moved from 2026-11-18 to 2026-11-20: that day is over")
+    assert (done.voided, len(done.exceptions)) == ((), 2)
+    assert city.all("SELECT pay_on FROM payout ORDER BY merchant_no") == [(FRIDAY,), (WEDNESDAY,), (FRIDAY,)]
+    assert city.do(THURSDAY, moves.move_pending) == moves.Moves()
+    assert city.all("SELECT state FROM bank_file") == [("approved",)]
+
+
 def test_what_a_dead_run_left_of_a_voided_file_is_taken_away_by_the_next(make: Make) -> None:
     city = make()
     paid_to(city, 1)
