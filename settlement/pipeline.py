@@ -111,31 +111,6 @@ def run(
     return RunReport(reports, code, dry_run)
 
 
-def go_on(
-    connection: Connection,
-    settings: Settings,
-    facts: Facts,
-    *,
-    actor: str,
-    until: Step = Step.RECONCILE,
-    observer: Observer | None = None,
-) -> later.Later:
-    """Take a programme's runs through their later steps up to `until`, after a person or the bank has acted.
-
-    Holds the programme's run lock for that long. Raises what the steps raise.
-    """
-    with _translated():
-        clock = clock_of(connection, settings)
-        with run_lock(connection, facts.programme_no):
-            with connection.begin():
-                pending = later.unfinished(connection, facts.programme_no)
-                run = find_run(connection, pending[-1]) if pending else None
-            if run is None:
-                return later.Later()
-            frame = Frame(connection, facts, run, settings, clock, observer or Silent(), actor)
-            return later.advance(frame, until)
-
-
 def clock_of(connection: Connection, settings: Settings) -> Clock:
     """The clock of the settings, if this database may be settled by it. Raises ConfigurationError."""
     with connection.begin():

@@ -19,6 +19,7 @@ from settlement.cli.runtime import (
     read_date,
     show_json,
 )
+from settlement.cli.standing import note_standing
 from settlement.domain.roles import Role
 from settlement.errors import ExitCode, SettlementError, UsageError, gravest
 from settlement.people.approvals import approve as approve_file
@@ -73,6 +74,8 @@ def approve(
         else:
             chosen = _Chosen(files or [], date_text, programme)
             report, code = _approve(connection, settings, chosen, actor, now, yes=yes, quiet=as_json)
+        if any(not one.problem for one in report.results):
+            note_standing(connection, settings, actor)
     if as_json:
         show_json(report)
     for one in report.results:
@@ -121,7 +124,7 @@ def _approve(
     if not quiet:
         typer.echo("\n\n".join(map(_page, shown)) if shown else "no file waits for approval")
     report = _Report(shown, [])
-    if not shown or not (yes or _asked(len(shown))):
+    if not shown or not (yes or _asked(len(shown), quiet=quiet)):
         return report, ExitCode.DONE
     actor.demand(Role.APPROVER)
     codes: list[ExitCode] = []
@@ -136,9 +139,11 @@ def _approve(
     return report, gravest(codes)
 
 
-def _asked(count: int) -> bool:
+def _asked(count: int, *, quiet: bool) -> bool:
     stdin = typer.get_text_stream("stdin")
     if not stdin.isatty():
+        if not quiet:
+            typer.echo("only shown: --yes approves, where nobody can be asked", err=True)
         return False
     what = "this file" if count == 1 else f"these {count} files"
     return typer.confirm(f"Approve {what}?", err=True)

@@ -23,16 +23,15 @@ from settlement.cli.runtime import (
     opened,
     show_json,
 )
+from settlement.cli.standing import frame_of_today
 from settlement.desk.open_items import OpenItem, OpenList, open_items
-from settlement.domain.bankdays import facts as bank_facts
 from settlement.domain.roles import Role
 from settlement.domain.run import Step
 from settlement.domain.statement import StatementError
 from settlement.errors import ConfigurationError, ExitCode, UsageError, gravest
-from settlement.frame import Frame, Observer, Silent
-from settlement.people.identity import Actor
+from settlement.frame import Frame, Silent
 from settlement.pipeline import clock_of, run_lock
-from settlement.reference import Facts, load_all
+from settlement.reference import load_all
 from settlement.report import LaterRun
 from settlement.settings import Settings
 from settlement.steps import later
@@ -41,7 +40,6 @@ from settlement.steps.assign import TARGETS, assign, close
 from settlement.steps.balances import Balance, balance_of
 from settlement.steps.inbox import take, take_pending
 from settlement.steps.taken import InboxOutcome, TakenFile
-from settlement.store.runs import Run, RunKey
 from switch.clock import Clock
 from switch.domain.calendar import SEOUL
 
@@ -158,17 +156,6 @@ def open_(
     typer.echo("\n\n".join(_open_text(one) for one in found) or "no programme has been applied yet")
 
 
-def _frame(
-    connection: Connection, settings: Settings, facts: Facts, clock: Clock, actor: Actor, watching: Observer
-) -> Frame:
-    """A frame for work that belongs to no run: it reads and books on the date that is open."""
-    now = clock.now()
-    day = facts.open_date(now)
-    calendar = bank_facts(day, settings.calendar.extra_closed, settings.calendar.extra_open)
-    run = Run(RunKey(facts.programme_no, day), now.replace(microsecond=0), calendar)
-    return Frame(connection, facts, run, settings, clock, watching, actor.name)
-
-
 def _each(
     config: Path,
     as_operator: str | None,
@@ -185,7 +172,7 @@ def _each(
             found = load_all(connection, programme)
         for index, facts in enumerate(found):
             with run_lock(connection, facts.programme_no):
-                frame = _frame(connection, settings, facts, clock, actor, watching)
+                frame = frame_of_today(connection, settings, facts, clock, actor, watching)
                 parts.append(work(frame, index == 0))
     code = gravest([ExitCode(file.code) for part in parts for file in part.files])
     return _Report(parts, code)
@@ -199,7 +186,7 @@ def _one(config: Path, as_operator: str | None, programme: str | None, work: Cal
         with connection.begin():
             facts = one_programme(connection, programme)
         with run_lock(connection, facts.programme_no):
-            work(_frame(connection, settings, facts, clock, actor, Silent()))
+            work(frame_of_today(connection, settings, facts, clock, actor, Silent()))
 
 
 def _ack(frame: Frame, files: list[Path] | None, first: bool) -> _Part:

@@ -21,12 +21,14 @@ from settlement.cli.runtime import (
 )
 from settlement.domain.bankfiles import FileState
 from settlement.domain.roles import Role
+from settlement.domain.run import Step
 from settlement.errors import ControlMismatchError, ExitCode, UsageError
 from settlement.frame import Frame
 from settlement.pipeline import clock_of, run_lock
 from settlement.reference import Facts, load_all
 from settlement.report import DeliverOutcome
 from settlement.steps import deliver as step
+from settlement.steps import later
 from settlement.store.runs import Run, RunKey, find_run
 from settlement.store.schema_bank import bank_file
 
@@ -92,13 +94,25 @@ def _each(
         if not mine:
             continue
         with run_lock(connection, facts.programme_no):
+            done: list[tuple[Frame, DeliverOutcome]] = []
             for key in mine:
                 with connection.begin():
                     run = find_run(connection, key)
                 if run is None:
                     raise ControlMismatchError(f"the run of {key.business_date} has files but no record")
-                outcomes.append(work(frame_of(facts, run), names))
+                frame = frame_of(facts, run)
+                done.append((frame, work(frame, names)))
+            _record(done)
+            outcomes += [outcome for _, outcome in done]
     return outcomes
+
+
+def _record(done: list[tuple[Frame, DeliverOutcome]]) -> None:
+    """How the runs stand after this, for `status`."""
+    later.look(done[0][0], Step.APPROVE)
+    for frame, outcome in done:
+        later.record(frame, Step.DELIVER, outcome)
+    later.look(done[0][0], Step.ACKNOWLEDGE, Step.RECONCILE)
 
 
 def _one_by_one(act: Callable[[Frame, str], DeliverOutcome]) -> Work:
@@ -129,7 +143,9 @@ def _runs(connection: Connection, names: frozenset[str]) -> list[RunKey]:
         if names:
             known = set(connection.scalars(select(table.name).where(wanted)))
             if names - known:
-                raise UsageError(f"{min(names - known)}: no such file was made: status shows their names")
+                raise UsageError(
+                    f"{min(names - known)}: no such file was made: see `files list`"
+                )
         rows = connection.execute(
             select(table.programme_no, table.business_date, table.cycle)
             .where(wanted)

@@ -36,6 +36,11 @@ def run(frame: Frame, names: Collection[str] = ()) -> DeliverOutcome:
     return _outcome(frame, results)
 
 
+def stands(frame: Frame) -> DeliverOutcome:
+    """How the run's files stand, and what they wait for; the bank is not asked."""
+    return _outcome(frame, [])
+
+
 def fetched(frame: Frame, name: str) -> DeliverOutcome:
     """Note that the bank has a file, at the word of whoever carried it there or asked the bank."""
     return _outcome(frame, [taken_by_hand(frame, _one(frame, name))])
@@ -87,7 +92,7 @@ def _one(frame: Frame, name: str) -> BankFile:
     for file in _files(frame):
         if file.name == name:
             return file
-    raise UsageError(f"{name} is no file of this run: status shows the names")
+    raise UsageError(f"{name} is no file of this run: `files list` shows the names")
 
 
 def _outcome(frame: Frame, results: list[Result]) -> DeliverOutcome:

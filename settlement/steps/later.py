@@ -24,6 +24,7 @@ WORK: dict[Step, Any] = {
     Step.ACKNOWLEDGE: acknowledge.run,
     Step.RECONCILE: reconcile.run,
 }
+_LOOK = {**WORK, Step.DELIVER: deliver.stands}
 _BEFORE = dict(zip(LATER, (Step.EMIT_FILES, *LATER), strict=False))
 
 
@@ -93,14 +94,23 @@ def advance(frame: Frame, until: Step = Step.RECONCILE, told: Later | None = Non
 
 
 def look(frame: Frame, *steps: Step) -> Later:
-    """Enter these steps of every unfinished run, and nothing else: nothing is sent or fetched."""
+    """How these steps of every unfinished run stand by now, for the record; nothing is sent or fetched."""
     told = Later()
     for own in _frames(frame):
         run = LaterRun(own.key.business_date, own.key.cycle)
         for step in steps:
-            _enter(own, step, run, told)
+            _enter(own, step, run, told, _LOOK)
         told.runs.append(run)
     return told
+
+
+def record(frame: Frame, step: Step, outcome: Any) -> None:
+    """Put on record what a step of the frame's run has told to somebody who entered it by hand."""
+    with frame.connection.begin():
+        waiting = frame.key in unfinished(frame.connection, frame.key.programme_no)
+        known = steps_of(frame.connection, frame.key)
+    if waiting and (step not in known or known[step].state is not State.DONE):
+        _conclude(frame, step, known, outcome)
 
 
 def _frames(frame: Frame) -> list[Frame]:
@@ -124,7 +134,7 @@ def take_in(frame: Frame, told: Later) -> None:
     told.code = gravest([told.code, taken.code])
 
 
-def _enter(frame: Frame, step: Step, run: LaterRun, told: Later) -> None:
+def _enter(frame: Frame, step: Step, run: LaterRun, told: Later, work: dict[Step, Any] | None = None) -> None:
     """One step of one run, unless it is done; how it stands is on record where that has changed."""
     with frame.connection.begin():
         known = steps_of(frame.connection, frame.key)
@@ -132,22 +142,27 @@ def _enter(frame: Frame, step: Step, run: LaterRun, told: Later) -> None:
         run.states[step.value] = State.DONE.value
         return
     try:
-        outcome = WORK[step](frame)
+        outcome = (work or WORK)[step](frame)
     except ControlMismatchError as error:
         frame.connection.rollback()
         run.states[step.value] = State.REFUSED.value
         _note(frame, step, known.get(step), State.REFUSED, {"problem": str(error)})
         raise
     told.problems += getattr(outcome, "exceptions", ())
-    before = known.get(_BEFORE[step])
-    through = not outcome.waits and before is not None and before.state is State.DONE
-    state = State.DONE if through else State.WAITING
+    state = _conclude(frame, step, known, outcome)
     run.states[step.value] = state.value
     run.outcomes[step.value] = msgspec.to_builtins(outcome)
     if outcome.waits:
         run.waits[step.value] = outcome.waits
-    _note(frame, step, known.get(step), state, outcome)
     frame.observer.reached(f"{step.value}:{state.value}")
+
+
+def _conclude(frame: Frame, step: Step, known: dict[Step, StepRecord], outcome: Any) -> State:
+    before = known.get(_BEFORE[step])
+    through = not outcome.waits and before is not None and before.state is State.DONE
+    state = State.DONE if through else State.WAITING
+    _note(frame, step, known.get(step), state, outcome)
+    return state
 
 
 def _note(frame: Frame, step: Step, known: StepRecord | None, state: State, outcome: object) -> None:

@@ -213,3 +213,24 @@ def test_verify_says_what_to_keep_and_finds_what_was_kept(call: Command, people:
     assert kept in call("audit", "verify", "--known", kept).stdout
     assert "damaged" in call("audit", "verify", "--known", f"9:{'0' * 64}", code=4).stderr
     assert "NO:SHA256" in call("audit", "verify", "--known", "x", code=2).stderr
+
+
+@pytest.mark.usefixtures("people")
+def test_status_says_at_once_what_people_have_done(call: Command, owner: Engine, config: Path) -> None:
+    books = Books(owner)
+    books.buy(books.wallet(7, D), books.merchant(1), 50_000, D)
+    ran = CliRunner().invoke(app, ["run", "--operator", "maria", "--config", str(config)])
+    assert ran.exit_code == 0, ran.output
+
+    def told() -> tuple[str, str, str]:
+        (run,) = json.loads(call("status", "--json").stdout)[0]["runs"]
+        return run["steps"]["approve"], run["steps"]["deliver"], run["told"].get("deliver", "")
+
+    assert told() == ("waiting", "waiting", "the approval of 1 files: run approve")
+    call("approve", "--yes", "--operator", "anna")
+    waits = "1 files to be fetched from the outbox: then deliver --fetched FILE"
+    assert told() == ("done", "waiting", waits)
+    (file,) = json.loads(call("files", "list", "--json").stdout)
+    call("operator", "set", "maria", "--role", "maker", "--role", "deliverer", "--operator", "root")
+    call("deliver", "--fetched", file["name"], "--operator", "maria")
+    assert told() == ("done", "done", "")
