@@ -18,6 +18,14 @@ SUBJECT_MAX = 500
 DETAIL_MAX = 20_000
 CHUNK_ROWS = 2_000
 
+# A chain whose end was cut off is whole in itself; the approvals still know of what was in it.
+_UNNOTED = text("""
+    SELECT f.name, a.approved_by FROM file_approval a JOIN bank_file f USING (programme_no, file_no)
+    WHERE NOT EXISTS (SELECT FROM settlement_audit s WHERE s.subject = f.name AND s.act = 'file:approve'
+                      AND s.actor = a.approved_by AND s.at = a.approved_at)
+    ORDER BY a.programme_no, a.file_no, a.approval_no LIMIT 1
+""")
+
 
 def note(
     connection: Connection, at: datetime, actor: str, act: str, subject: str, detail: dict[str, object]
@@ -49,8 +57,8 @@ def note(
 def verify(connection: Connection, known: tuple[int, str] | None = None) -> Line | None:
     """Walk the whole log in the caller's transaction; returns its last line.
 
-    `known` is the number and fingerprint of a line noted elsewhere before: it must still be there. Raises
-    ControlMismatchError.
+    `known` is the number and fingerprint of a line noted elsewhere before: it must still be there; so must
+    the line of every approval. Raises ControlMismatchError.
     """
     found = known is None
     last: Line | None = None
@@ -65,6 +73,12 @@ def verify(connection: Connection, known: tuple[int, str] | None = None) -> Line
     if known is not None and not found:
         raise ControlMismatchError(
             f"the audit log is damaged: line {known[0]} with sha256 {known[1][:16]}… is not in it"
+        )
+    unnoted = connection.execute(_UNNOTED).first()
+    if unnoted is not None:
+        raise ControlMismatchError(
+            f"the audit log is damaged: {unnoted.approved_by} approved {unnoted.name}, and no line says so:"
+            " restore a backup, find who"
         )
     return last
 

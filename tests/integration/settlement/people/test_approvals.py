@@ -134,6 +134,20 @@ def test_an_approval_is_taken_back_and_given_again(engine: Engine, books: Books,
             assert verify(connection).audit_no == 4  # type: ignore[union-attr]
 
 
+def test_a_log_that_was_cut_off_after_an_approval_is_damaged(
+    engine: Engine, books: Books, settings: Settings
+) -> None:
+    name = _file(books, settings)
+    with engine.connect() as connection, connection.begin():
+        approve(connection, settings, name, _sha256(), APPROVER, NOW)
+        last = verify(connection)
+    assert last is not None
+    with books.engine.begin() as connection:
+        connection.execute(text("DELETE FROM settlement_audit WHERE audit_no = :no"), {"no": last.audit_no})
+    with engine.connect() as connection, pytest.raises(ControlMismatchError, match=f"anna approved {name}"):
+        verify(connection)
+
+
 def test_a_file_that_has_left_keeps_its_approval(engine: Engine, books: Books, settings: Settings) -> None:
     name = _file(books, settings)
     with engine.connect() as connection:
