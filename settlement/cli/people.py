@@ -31,7 +31,6 @@ from settlement.pipeline import clock_of
 from switch.domain.calendar import SEOUL
 
 SHOWN_MAX = 1_000
-DETAIL_SHOWN = 40
 
 operator_app = typer.Typer(
     help="Who may do what: the list of operators and their roles.", no_args_is_help=True

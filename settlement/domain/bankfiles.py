@@ -32,9 +32,6 @@ NEXT: dict[FileState, frozenset[FileState]] = {
     _F.VOIDED: frozenset(),
 }
 
-LIVE = frozenset(FileState) - {_F.VOIDED}
-"""A payout is in at most one of these."""
-
 
 class FileStateError(ValueError):
     """A move that the table of states does not have."""

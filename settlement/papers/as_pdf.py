@@ -25,26 +25,16 @@ _TEMPLATE = "paper.typ"
 
 def pdf(paper: Paper) -> bytes:
     """The paper as a PDF file. Raises UsageError where a table is too long to be read on paper."""
-    return _compiled(paper, "pdf")[0]
-
-
-def pages_as_png(paper: Paper, ppi: int = 100) -> list[bytes]:
-    """Its pages as pictures, to look at."""
-    return _compiled(paper, "png", ppi)
-
-
-def _compiled(paper: Paper, form: str, ppi: int | None = None) -> list[bytes]:
-    compiler = _compiler()
     content = msgspec.json.encode(_content(paper)).decode()
-    made = compiler.compile(
+    made = _compiler().compile(
         files(__package__).joinpath(_TEMPLATE).read_bytes(),
-        format="png" if form == "png" else "pdf",
-        ppi=ppi,
+        format="pdf",
         sys_inputs={"paper": content},
         timestamp=datetime.combine(paper.dated, time(), UTC),
     )
-    pages = [made] if isinstance(made, bytes) else made or []
-    return [bytes(page) for page in pages]
+    if not isinstance(made, bytes):
+        raise TypeError("a PDF is one file")  # the compiler's type is that of all its forms
+    return made
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from settlement.delivery.channel import AwayError, ChannelError
 from settlement.delivery.fetching import fetch, line
 from settlement.delivery.sending import BY_HAND, Result, Sender, taken_by_hand
 from settlement.delivery.tries import BankFile
+from settlement.desk import moves
 from settlement.domain.bankfiles import FileState
 from settlement.domain.run import Step
 from settlement.errors import RetryLaterError, UsageError
@@ -19,21 +20,24 @@ from settlement.frame import Frame
 from settlement.report import DeliverOutcome
 from settlement.report import FileState as FileLine
 
-ARRIVED = frozenset({FileState.DELIVERED, FileState.ANSWERED, FileState.VOIDED})
 SENDABLE = frozenset({FileState.APPROVED, FileState.DELIVERING})
 
 
 def run(frame: Frame, names: Collection[str] = ()) -> DeliverOutcome:
     """Deliver what is approved, and settle what is not known yet; of the files named, or of all of the run.
 
-    Raises ConfigurationError where the bank's server is not the one that is known, or the key is not taken.
+    A file for a day on which banks are closed by now does not leave: its payments move. Raises
+    ConfigurationError where the bank's server is not the one that is known, or the key is not taken.
     """
-    files = _files(frame)
-    chosen = [file for file in files if file.state in SENDABLE and (not names or file.name in names)]
+    chosen = _chosen(frame, names)
+    voided: tuple[str, ...] = ()
     results: list[Result] = []
     if chosen and frame.settings.delivery.channel != BY_HAND:
-        results = _deliver(frame, chosen)
-    return _outcome(frame, results)
+        if any(file.state is FileState.APPROVED for file in chosen):
+            voided = moves.move_pending(frame).voided
+            chosen = _chosen(frame, names)
+        results = _deliver(frame, chosen) if chosen else []
+    return _outcome(frame, results, voided)
 
 
 def stands(frame: Frame) -> DeliverOutcome:
@@ -88,6 +92,10 @@ def _files(frame: Frame) -> list[BankFile]:
         return tries.files_of(frame.connection, frame.key)
 
 
+def _chosen(frame: Frame, names: Collection[str]) -> list[BankFile]:
+    return [file for file in _files(frame) if file.state in SENDABLE and (not names or file.name in names)]
+
+
 def _one(frame: Frame, name: str) -> BankFile:
     for file in _files(frame):
         if file.name == name:
@@ -95,14 +103,17 @@ def _one(frame: Frame, name: str) -> BankFile:
     raise UsageError(f"{name} is no file of this run: `files list` shows the names")
 
 
-def _outcome(frame: Frame, results: list[Result]) -> DeliverOutcome:
+def _outcome(frame: Frame, results: list[Result], voided: Collection[str] = ()) -> DeliverOutcome:
     told = {result.file.name: result for result in results}
     files = _files(frame)
     lines = tuple(
         FileLine(file.name, file.state.value, told[file.name].about if file.name in told else "")
         for file in files
     )
-    exceptions = tuple(f"{one.file.name}: {one.about}" for one in results if one.problem)
+    exceptions = (
+        *(f"{one.file.name}: {one.about}" for one in results if one.problem),
+        *(f"{name}: voided, banks are closed on its day: the next run makes a new file" for name in voided),
+    )
     away = any(one.away for one in results)
     return DeliverOutcome(lines, _waits(frame, files, results), exceptions, away)
 
