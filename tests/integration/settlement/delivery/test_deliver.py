@@ -1,11 +1,13 @@
 """Files reach the bank whole, once, and only as they were approved."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from settlement.delivery.sending import ASK_THE_BANK
 from settlement.errors import UsageError
+from settlement.settings import Calendar
 from settlement.steps import deliver
 from tests.integration.settlement.delivery.conftest import Post, Told
 
@@ -35,6 +37,20 @@ def test_once_delivered_nothing_is_sent_again(post: Post) -> None:
     assert post.deliver().waits == ""
     assert list(post.outbox.iterdir()) == []
     assert len(post.tries()) == 1
+
+
+def test_a_file_for_a_day_that_was_declared_closed_does_not_leave(folder: Post) -> None:
+    name = folder.file(1)
+    closed = Calendar(extra_closed=(date(2026, 11, 24),))
+    folder.settings = folder.settings.model_copy(update={"calendar": closed})
+    outcome = folder.deliver()
+    assert list(folder.outbox.iterdir()) == []
+    assert (folder.states(), folder.payouts()) == ({1: "voided"}, {1: "ordered"})
+    assert folder.rows("SELECT pay_on FROM payout") == [(date(2026, 11, 25),)]
+    assert outcome.exceptions == (
+        f"{name}: voided, banks are closed on its day: the next run makes a new file",
+    )
+    assert folder.deliver().exceptions == ()
 
 
 def test_only_the_files_named(post: Post) -> None:
