@@ -22,8 +22,8 @@ from settlement.desk import holds
 from settlement.desk.ages import Ages, ages
 from settlement.desk.merchants import set_account
 from settlement.domain.roles import Role
-from settlement.domain.statement_line import percent
 from settlement.errors import UsageError
+from settlement.papers.paper import percent
 from settlement.reference import load_all
 from settlement.settings import Originator, Settings
 from switch.clock import Clock

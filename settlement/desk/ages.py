@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, text
 
 from settlement.desk.represent import failed
-from settlement.domain.statement_line import HELD_BECAUSE
+from settlement.domain.netting import HELD_BECAUSE
 from settlement.reference import Facts
 
 CLASSES = ((7, "up to 7 days"), (30, "8 to 30 days"), (90, "31 to 90 days"), (None, "over 90 days"))

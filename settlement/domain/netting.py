@@ -25,6 +25,14 @@ class Held(StrEnum):
     SMALL = "small"  # it is due less than one unit of payouts
 
 
+HELD_BECAUSE: dict[str, str] = {
+    Held.NOT: "",
+    Held.HOLD: "payouts are held",
+    Held.ACCOUNT: "no bank account",
+    Held.SMALL: "less than one unit of payouts",
+}
+
+
 class Terms(msgspec.Struct, frozen=True, gc=False):
     """What a merchant's net is made by. Rates in ppm; amounts in won.
 

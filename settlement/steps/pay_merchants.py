@@ -16,9 +16,8 @@ from sqlalchemy import Connection, Row, text
 
 from settlement.desk import netted as desk
 from settlement.desk import represent
-from settlement.domain.netting import Held, Net, pay_on
+from settlement.domain.netting import HELD_BECAUSE, Held, Net, pay_on
 from settlement.domain.run import State, Step
-from settlement.domain.statement_line import HELD_BECAUSE
 from settlement.files.naming import end_to_end_id
 from settlement.frame import Frame
 from settlement.report import MerchantLine, PayDate, PayOutcome
