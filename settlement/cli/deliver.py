@@ -143,9 +143,7 @@ def _runs(connection: Connection, names: frozenset[str]) -> list[RunKey]:
         if names:
             known = set(connection.scalars(select(table.name).where(wanted)))
             if names - known:
-                raise UsageError(
-                    f"{min(names - known)}: no such file was made: see `files list`"
-                )
+                raise UsageError(f"{min(names - known)}: no such file was made: see `files list`")
         rows = connection.execute(
             select(table.programme_no, table.business_date, table.cycle)
             .where(wanted)

@@ -98,16 +98,14 @@ def list_files(
     if not found:
         typer.echo("no file for the bank has been made yet")
         return
+    width = max(len(one.name) for one in found)  # the name has programme, date, cycle, number and bank day
     typer.echo(
-        f"{'programme':<10} {'no':>6} {'date':<10} {'pays on':<10} {'from':<14} {'payments':>8} {'won':>15}"
-        f" {'state':<10} {'made by':<9} {'approved':<9} delivered"
+        f"{'file':<{width}} {'from':<11} {'payments':>8} {'won':>13} {'state':<9} {'made by':<8} approved"
     )
     for one in found:
-        when = one.delivered_at.astimezone(SEOUL).strftime("%m-%d %H:%M") if one.delivered_at else "-"
         typer.echo(
-            f"{one.programme[:10]:<10} {one.file_no:>6} {one.business_date} {one.pay_on}"
-            f" {one.debtor[:14]:<14} {one.payments:>8,} {one.won:>15,} {one.state:<10} {one.made_by[:9]:<9}"
-            f" {one.approved_by[:9] or '-':<9} {when}"
+            f"{one.name:<{width}} {one.debtor[:11]:<11} {one.payments:>8,} {one.won:>13,}"
+            f" {one.state[:9]:<9} {one.made_by[:8]:<8} {one.approved_by[:8] or '-'}"
         )
 
 

@@ -163,10 +163,10 @@ def _spent(city: City, budget_no: int) -> Iterator[tuple[date, int]]:
 
 
 def _issued(city: City) -> Iterator[tuple[date, int]]:
-    """Won topped up by business date, less what was taken back."""
+    """Won topped up by business date, less what was taken back; imported money is bound by no budget."""
     days: dict[date, int] = {}
-    for (day, _, debit, credit, *_), (won, _) in city.moved.items():
-        if {debit, credit} == {_A.SAFEGUARDED, _A.CARD_MONEY}:
+    for (day, source, debit, credit, *_), (won, _) in city.moved.items():
+        if source != Source.FUNDING and {debit, credit} == {_A.SAFEGUARDED, _A.CARD_MONEY}:
             days[day] = days.get(day, 0) + (won if debit == _A.SAFEGUARDED else -won)
     yield from days.items()
 

@@ -17,6 +17,8 @@ from settlement.papers.words import Words
 from settlement.reference import load_all
 from switch.domain.budget import Budget
 from switch.domain.programme_file import canonical_json
+from switch.ledger.chart import Account
+from switch.ledger.journal import Source
 from tests.integration.settlement.papers.conftest import FRIDAY, SATURDAY, SUNDAY, Month, Tell
 
 NOVEMBER = month_of("2026-11")
@@ -121,7 +123,7 @@ def test_budgets_are_burnt_down(month: Month) -> None:
     # A Friday is worth 3,823 (2,000 and 5,647), a Saturday nothing, a Sunday 6,000, all others 2,000.
     assert cashback[5] == used + 4 * 2_000 + 3_823 + 0 + 6_000 + 2_000
     assert cashback[7] == "2026-11-29 (2026-11-26 ~ not in this period)"
-    assert gift == ("gift", "city", 9_000, 0, 9_000, None, "whole", None)
+    assert gift == ("gift", "city", 9_000, 0, 9_000, None, "for good", None)
     month.sql("INSERT INTO budget_month VALUES (1, 202611, 20000, 0)")  # resized meanwhile
     _, paper = _report(month, span(date(2026, 11, 13), date(2026, 11, 30)))
     [table] = [one for one in paper.tables if one.title == "Budgets and when they end"]
@@ -130,6 +132,32 @@ def test_budgets_are_burnt_down(month: Month) -> None:
     assert first[7] == "used up on 2026-11-22"  # a refund on Saturday had kept it alive
     _, paper = _report(month, span(FRIDAY, SUNDAY))
     assert "under 7 days: none" in [row[7] for one in paper.tables for row in one.rows if len(row) == 8]
+
+
+def test_what_was_imported_uses_no_budget_of_the_months_issue(month: Month) -> None:
+    lines = (Budget(code="issuance", funder="", monthly=40_000),)
+    document = canonical_json(msgspec.structs.replace(month.books.programme, budgets=lines)).decode()
+    month.sql("UPDATE programme SET document = :document", document=document)
+
+    def used() -> object:
+        _, paper = _report(month, span(FRIDAY, SUNDAY))
+        [table] = [one for one in paper.tables if one.title == "Budgets and when they end"]
+        return next(iter(table.rows))[3]
+
+    before = used()
+    assert isinstance(before, int)
+    for seq, source, won in ((101, Source.FUNDING, 70_000), (102, Source.PAYMENT, 5_000)):
+        month.sql(
+            "INSERT INTO entry SELECT bucket, :day, wallet_id, :seq, 0, 1, :source, :debit, :credit, :won,"
+            " 0, 0, 0, 0 FROM wallet WHERE wallet_id = 7",
+            day=FRIDAY,
+            seq=seq,
+            source=int(source),
+            debit=int(Account.SAFEGUARDED),
+            credit=int(Account.CARD_MONEY),
+            won=won,
+        )
+    assert used() == before + 5_000
 
 
 def test_issued_in_all_and_milestones(month: Month) -> None:
