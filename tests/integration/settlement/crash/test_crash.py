@@ -16,8 +16,10 @@ SEED = 20261118
 IN_PASSING = 30
 """How many points are tried whenever tests are run."""
 EVERY = int(os.environ.get("DURE_CRASH_EVERY", "7"))
-"""Which of the points make endure tries: each seventh. make crash tries each single one. A prime, for the same
-writes come again in an even rhythm: each eighth was before a write in 21 of 22 cases, and in one only once."""
+"""Which of the points make endure tries: each seventh. make crash tries each single one.
+
+A prime: the same writes come again in an even rhythm, and each eighth was hardly ever in the middle of one.
+"""
 
 
 @pytest.fixture(scope="module")
