@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import date
+from textwrap import fill
 from typing import Any
 
 import msgspec
 
 from settlement.errors import ExitCode
+
+COLUMNS = 120
 
 
 class FunderCashback(msgspec.Struct, frozen=True):
@@ -245,16 +248,28 @@ def _programme(report: ProgrammeReport, *, dry_run: bool) -> str:
         lines += ["", *_preview(report.preview), ""]
     for file in report.emit.files if report.emit else ():
         lines.append(
-            f"  file       {file.name}  {file.payouts:,} payouts, {file.won:,} won on {file.pay_on}"
-            f"  sha256 {file.sha256[:16]}…"
+            f"  file       {file.name}  {file.payouts:,} payouts, {file.won:,} won on {file.pay_on}\n"
+            f"{'':13}sha256 {file.sha256[:16]}…"
         )
     for run in report.later:
         name = f"{run.business_date}" + (f" cycle {run.cycle}" if run.cycle > 1 else "")
-        lines += [f"  waiting    {name} {step}: {why}" for step, why in run.waits.items()]
-    lines += [f"  exception  {line}" for line in report.exceptions]
+        lines += [_folded("waiting", f"{name} {step}: {why}") for step, why in run.waits.items()]
+    lines += [_folded("exception", line) for line in report.exceptions]
     if report.problem:
-        lines.append(f"  problem    {report.problem}")
+        lines.append(_folded("problem", report.problem))
     return "\n".join(lines)
+
+
+def _folded(head: str, told: str) -> str:
+    """A line with its heading, folded between words; a path stays whole."""
+    return fill(
+        told,
+        COLUMNS,
+        initial_indent=f"  {head:<10} ",
+        subsequent_indent=" " * 13,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _expire(expire: ExpireOutcome) -> list[str]:

@@ -198,6 +198,8 @@ def _as_tar(folder: Path, to: Path) -> None:
     """The folder as one tar file, in the order of its names, without owners or times."""
     draft = to.with_name(f".{to.name}.part")
     try:
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)  # it holds account numbers: for who made it alone
         with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as sink:
             for name in sorted(_names(folder)):
                 info = tarfile.TarInfo(name)

@@ -109,13 +109,13 @@ def test_payouts_are_told_in_words_and_add_up() -> None:
     found = prove(replace(whole, payouts=payouts))
     table = paper_of(found, Words("ko")).tables[2]
     assert [row[-1] for row in table.rows] == [
-        "은행 거절: 해지된 계좌 (AC04) → 아래에서 다시 지급",
+        "은행 거절: 해지된 계좌 (AC04) → 재지급 (아래 참조)",
         "[재지급 2회차] 2026-11-09 입금 완료",
         "2026-11-08 반송: XX99",
         "은행 거절: 사유 미기재",
     ]
     assert table.notes == (
-        f"입금 완료 {one.won:,} · 입금 예정·진행 중 0 · 입금되지 않음 {two.won + three.won:,}",
+        f"입금 완료 {one.won:,} · 입금 예정·진행 중 0 · 미입금 {two.won + three.won:,}",
     )
     english = paper_of(found, Words("en")).tables[2]
     assert [row[-1] for row in english.rows][1] == "[attempt 2] booked on 2026-11-09"

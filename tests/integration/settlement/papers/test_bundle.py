@@ -111,6 +111,7 @@ def test_the_same_books_give_the_same_bytes_as_folder_and_tar(month: Month, tmp_
     with tarfile.open(tmp_path / "a.tar") as tar:
         assert {one.mtime for one in tar.getmembers()} == {0}
     assert _alone(tmp_path / "a" / VERIFIER, tmp_path / "a.tar")[0] == 0
+    assert (tmp_path / "a.tar").stat().st_mode & 0o077 == 0
     assert {path.name for path in tmp_path.iterdir()} >= {"a", "b", "a.tar", "b.tar"}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
