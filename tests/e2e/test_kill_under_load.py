@@ -1,7 +1,6 @@
 """Twenty kills under load: what was answered is in the books exactly once, and the books prove it."""
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -14,13 +13,14 @@ from sqlalchemy import text
 from switch.service.proofs import run as prove
 from switch.store.engine import stop_embedded
 from tests.support.killing import Crowd, Paid, kill_postgres, own_directory, start_postgres
+from tests.support.seeds import fresh
 from tests.support.stage import Stage, hsm, start_switch
 
 KILLS = 10  # of each kind
 CONNECTIONS = 4
 TILLS = 48
 MEMBERS = 300
-SEED = int(os.environ.get("DURE_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
+SEED = fresh("DURE_KILL_SEED")
 
 
 @pytest.fixture

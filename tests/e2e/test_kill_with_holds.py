@@ -1,7 +1,6 @@
 """Kills under a load of holds: what was answered is booked once, and what is held is what was told."""
 
 import asyncio
-import os
 import random
 import signal
 from collections.abc import Iterator
@@ -15,11 +14,12 @@ from switch.store.engine import stop_embedded
 from terminal_sim.terminal import APPROVED, Terminal
 from tests.e2e.test_kill_under_load import _rows, _under_load
 from tests.support.killing import Crowd, Paid, kill_postgres, own_directory, start_postgres
+from tests.support.seeds import fresh
 from tests.support.stage import Stage, hsm, start_switch
 
 KILLS = 2  # of each kind
 TILLS = 24
-SEED = int(os.environ.get("DURE_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
+SEED = fresh("DURE_KILL_SEED")
 
 
 class Chain(msgspec.Struct):
