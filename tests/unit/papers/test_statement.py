@@ -114,9 +114,7 @@ def test_payouts_are_told_in_words_and_add_up() -> None:
         "2026-11-08 반송: XX99",
         "은행 거절: 사유 미기재",
     ]
-    assert table.notes == (
-        f"입금 완료 {one.won:,} · 입금 예정·진행 중 0 · 미입금 {two.won + three.won:,}",
-    )
+    assert table.notes == (f"입금 완료 {one.won:,} · 입금 예정·진행 중 0 · 미입금 {two.won + three.won:,}",)
     english = paper_of(found, Words("en")).tables[2]
     assert [row[-1] for row in english.rows][1] == "[attempt 2] booked on 2026-11-09"
 

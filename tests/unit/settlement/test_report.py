@@ -4,9 +4,7 @@ from datetime import date
 
 from settlement.report import COLUMNS, EmitOutcome, FileReport, LaterRun, ProgrammeReport, RunReport, as_text
 
-WAITS = (
-    "54 payments of 6,526,253 won are on no statement of the bank: its camt.053 belongs into /srv/inbox"
-)
+WAITS = "54 payments of 6,526,253 won are on no statement of the bank: its camt.053 belongs into /srv/inbox"
 
 
 def test_long_lines_are_folded_between_words() -> None:
