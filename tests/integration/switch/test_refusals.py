@@ -9,11 +9,11 @@ from tests.integration.switch.house import WON, House, with_check_digit
 def test_wrong_mac_is_63_counts_no_pin_try_and_books_nothing(house: House) -> None:
     with house.line() as line:
         terminal, card = house.till(line), house.card()
-        payload = terminal.purchase(house.now, card, 1_000, pin="0000")
+        payload = terminal.purchase(house.now, card, 1_234, pin="0000")
         last = b"0" if payload[-1:] != b"0" else b"1"
         reply = line.exchange(terminal, payload[:-1] + last)
         assert (reply.code, reply.mac_ok) == ("63", None)
-        altered = payload.replace(b"000000001000", b"000000001001")
+        altered = payload.replace(b"000000001234", b"000000001235")
         assert altered != payload
         assert line.exchange(terminal, altered).code == "63"
         assert house.tries(card) == 0

@@ -37,6 +37,8 @@ _BANKED = f"""
         left(end_to_end_id, -2) || '02', '004', '9-9', account_holder, 'ordered' FROM payout
         WHERE won = 267570;
     UPDATE payout SET state = 'rejected', reason = 'AC04' WHERE won = 267570 AND attempt = 1;
+    INSERT INTO payout_event SELECT 1, end_to_end_id, 1, 'represented', '{_AT}' FROM payout
+        WHERE won = 267570 AND attempt = 1;
     INSERT INTO house_entry VALUES (1, '2026-11-23', 'reject:1', 1, 231, 221, 267570, 1, 0),
         (1, '2026-11-23', 'represent:1', 1, 221, 231, 267570, 1, 0)
 """
