@@ -32,22 +32,7 @@ def measure(stage: Stage, payments: int) -> dict[str, Any]:
                 switch.stop()
     day = datetime.fromisoformat(stage.clock.read_text().strip()).date()
     stage.set_clock(datetime.combine(day + timedelta(days=1), datetime.min.time(), SEOUL).isoformat())
-    config = stage.directory / "settlement.toml"
-    config.write_text(
-        f"""
-[database]
-url = "{stage.url}"
-[clock]
-mode = "simulated"
-file = "{stage.clock}"
-[files]
-outbox = "{stage.directory / "outbox"}"
-[originator.seoro]
-name = "인천광역시 서구"
-account = "1005000000017"
-bank = "020"
-"""
-    )
+    config = stage.settlement_config()
     started = time.monotonic()
     process = subprocess.Popen(
         [str(BIN / "dure-settlement"), "run", "--date", day.isoformat(), "--config", str(config), "--json"],

@@ -99,23 +99,7 @@ def _at_night_of(stage: Stage, day: Any) -> None:
 
 def _settle(stage: Stage, day: Any) -> tuple[dict[str, Any], float, dict[str, Any]]:
     """Settle a date with the real command. Returns what it told, its seconds, the memory it took."""
-    config = stage.directory / "settlement.toml"
-    config.write_text(
-        f"""
-[database]
-url = "{stage.url}"
-[clock]
-mode = "simulated"
-file = "{stage.clock}"
-[files]
-outbox = "{stage.directory / "outbox"}"
-[originator.seoro]
-name = "인천광역시 서구"
-account = "1005000000017"
-bank = "020"
-""",
-        encoding="utf-8",
-    )
+    config = stage.settlement_config()
     command = [str(BIN / "dure-settlement"), "run", "--date", day.isoformat(), "--config", str(config)]
     started = time.monotonic()
     with (stage.directory / "told.json").open("w+b") as told:

@@ -79,6 +79,27 @@ class Stage:
             return datetime.fromisoformat(self.clock.read_text().strip())
         return datetime.now(SEOUL)
 
+    def settlement_config(self) -> Path:
+        """Write the night's settings, for the clock of this stage."""
+        config = self.directory / "settlement.toml"
+        config.write_text(
+            f"""
+[database]
+url = "{self.url}"
+[clock]
+mode = "simulated"
+file = "{self.clock}"
+[files]
+outbox = "{self.directory / "outbox"}"
+[originator.seoro]
+name = "인천광역시 서구"
+account = "1005000000017"
+bank = "020"
+""",
+            encoding="utf-8",
+        )
+        return config
+
     def set_clock(self, instant: str) -> None:
         """Set the simulated clock, e.g. 2026-11-18T12:00:00+09:00."""
         draft = self.clock.with_suffix(".new")
