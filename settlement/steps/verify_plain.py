@@ -66,9 +66,13 @@ def vouch(frame: Frame, session: Connection, part: Range) -> Vouched:
         "last_bucket": part.last,
     }
     found = Vouched()
+    # Combinations are few, whatever the planner expects: sorting all payments to count them takes most of the
+    # time of a large date.
+    session.execute(text("SET LOCAL enable_sort = off"))
     rows = session.execute(text(case.statement), parameters, execution_options={"yield_per": CHUNK_ROWS})
     for chunk in rows.partitions(CHUNK_ROWS):
         _judge(frame, case.keys, chunk, found)
+    session.execute(text("SET LOCAL enable_sort = on"))
     return found
 
 
