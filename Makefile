@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/dure-terminal-sim demo
 
 # Two at a time, each with its own server and folders; what measures time, one after the other.
-TIMED := tests/e2e tests/integration/switch tests/integration/keys
+TIMED := tests/e2e $(addprefix tests/integration/switch/test_,faults.py limits.py session.py storm.py transport.py)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not endure" -n 2 --dist loadfile $(addprefix --ignore=,$(TIMED))
 	$(BIN)/python -m pytest -m "not endure" $(TIMED)
@@ -30,9 +30,9 @@ test: $(STAMP)
 endure: $(STAMP)
 	$(BIN)/python -m pytest -m endure
 
-# The night and the way through the bank, killed at every single write (3,200 and more): about 40 minutes.
+# The night and the way through the bank, killed at every single write (3,200 and more), two at a time.
 crash: $(STAMP)
-	DURE_CRASH_EVERY=1 $(BIN)/python -m pytest -m endure tests/integration/settlement/crash
+	DURE_CRASH_EVERY=1 $(BIN)/python -m pytest -m endure -n 2 --dist load -rP tests/integration/settlement/crash
 
 # Everything hostile that we know: what is expected, how often it was tried, and what it did.
 attack: $(STAMP)

@@ -73,7 +73,7 @@ def test_killed_at_some_points_and_done_again(stage: Stage) -> None:
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("act", range(len(STORY)), ids=[act.name for act in STORY])
 def test_killed_at_every_point_and_done_again(stage: Stage, act: int) -> None:
-    """About 0.7 s a point on a machine with nothing else to do: all of them take some 40 minutes."""
+    """About 0.7 s a point: all of them take some 40 minutes, and with two at work half of that."""
     places = [place for place in stage.places if place.act == act]
     chosen = places[act % EVERY :: EVERY]
     kinds = Counter(place.point.how for place in chosen)

@@ -87,19 +87,19 @@ def test_a_file_is_frozen_archived_put_out_and_hashed(
 def test_files_are_numbered_without_a_gap_and_split_by_size(
     owner: Engine, engine: Engine, settings_at: SettingsAt
 ) -> None:
-    """25,001 payouts at 10,000 a file; the payouts stand there as an earlier night would have left them."""
+    """5,001 payouts at 2,000 a file; the payouts stand there as an earlier night would have left them."""
     _books(owner)
-    settings = _with_files(settings_at(NEXT), transfers_max=10_000)
+    settings = _with_files(settings_at(NEXT), transfers_max=2_000)
     assert run(engine, settings, until=Step.PAY_MERCHANTS).exit_code == 0
     with owner.begin() as connection:
-        add_payouts(connection, 25_000)
+        add_payouts(connection, 5_000)
     report = run(engine, settings, until=Step.EMIT_FILES)
     assert report.exit_code == 0, report.programmes[0].problem
     files = report.programmes[0].emit.files  # type: ignore[union-attr]
-    assert [(file.file_no, file.payouts) for file in files] == [(1, 10_000), (2, 10_000), (3, 5_001)]
+    assert [(file.file_no, file.payouts) for file in files] == [(1, 2_000), (2, 2_000), (3, 1_001)]
     lines = _all(owner, "SELECT end_to_end_id FROM bank_file_line ORDER BY file_no, line")
-    assert len({name for (name,) in lines}) == 25_001
-    assert [int(name.split("-")[3]) for (name,) in lines] == [1, *range(1_001, 26_001)]
+    assert len({name for (name,) in lines}) == 5_001
+    assert [int(name.split("-")[3]) for (name,) in lines] == [1, *range(1_001, 6_001)]
     assert sum(file.won for file in files) == _all(owner, "SELECT sum(won) FROM payout")[0][0]
     again = run(engine, settings, until=Step.EMIT_FILES)
     assert again.programmes[0].emit == report.programmes[0].emit

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from typer.testing import CliRunner
 
 from settlement.cli import app
 from settlement.cli.runtime import PASSWORD_FILE
+from settlement.people import passwords
 from tests.integration.settlement.conftest import ConfigAt
 from tests.integration.settlement.merchants.nights import Nights
 
@@ -34,6 +36,9 @@ def call(tmp_path: Path, config_at: ConfigAt, make: Make, monkeypatch: pytest.Mo
     (tmp_path / "secret").chmod(0o600)
     config = config_at("2026-11-19T12:00:00+09:00", MORE)
     monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "secret"))
+    # What a password costs is the people's tests' matter; here each command would pay for it.
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", cheap)
 
     def run(*arguments: object, code: int = 0, by: str | None = "maria", reads: bool = False) -> str:
         who = [] if reads or by is None else ["--operator", by]
