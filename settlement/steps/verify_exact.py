@@ -5,7 +5,7 @@ way (`verify_plain`) could not vouch for.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -50,6 +50,10 @@ Its explanation is searched for the words, and must spell them without a backsla
 plain is held to all that the rules give, so a word that is hidden can only fail.
 """
 _RETURNS = (Kind.REFUND, Kind.REVERSAL, Kind.VOID)
+_RETURNS_SQL = f"({', '.join(str(int(kind)) for kind in _RETURNS)})"
+NEAR_DAYS = 1
+"""A payment has its local day at most so far from the business date, but for the rare one: what is searched
+for among all of a date's is searched for on these days."""
 
 _PAYMENT = f"""p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.local_time, p.terminal_id, p.stan,
            p.merchant_no, p.policy_no, p.channel, p.approved, p.basis, p.usage_before, p.original_seq,
@@ -65,21 +69,34 @@ _ORIGINALS = text(f"""
 """)  # noqa: S608
 _JUDGED = f"""FROM payment p WHERE p.programme_no = :programme_no AND p.business_date = :day
            AND p.local_day BETWEEN :first AND :last AND p.{POSTED} AND p.{MOVING}"""
-# Entries are looked up payment by payment: what goes this way is little beside the date.
+# The date is read in the order of its pages and what is wanted is picked from it. Looked up one by one, the
+# entries and originals of a large date are hundreds of thousands of reads all over the disk.
+_OF_ORIGINAL = ("kind", "local_day", "local_time", "merchant_no", "policy_no", "channel", "approved", "basis",
+                "usage_before", "original_seq", "detail")  # fmt: skip
 _EXACT = text(f"""
-    SELECT {_PAYMENT}, p.cashback, e.funders, e.budgets, e.wons
-    FROM (SELECT * {_JUDGED} AND p.bucket BETWEEN :first_bucket AND :last_bucket AND (
-          :unplain AND NOT ({PLAIN}) OR :everything AND {PLAIN}
-          OR {PLAIN} AND (p.policy_no, p.channel, p.basis, p.cashback) IN (
-              SELECT * FROM unnest(CAST(:policies AS integer[]), CAST(:channels AS text[]),
-                                   CAST(:bases AS bigint[]), CAST(:cashbacks AS bigint[]))))) p
-    LEFT JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
-    CROSS JOIN LATERAL (
-        SELECT array_agg(funder_no) AS funders, array_agg(budget_no) AS budgets,
+    WITH judged AS MATERIALIZED (
+        SELECT * {_JUDGED} AND p.bucket BETWEEN :first_bucket AND :last_bucket AND (
+            :unplain AND NOT ({PLAIN}) OR :everything AND {PLAIN}
+            OR {PLAIN} AND (p.policy_no, p.channel, p.basis, p.cashback) IN (
+                SELECT * FROM unnest(CAST(:policies AS integer[]), CAST(:channels AS text[]),
+                                     CAST(:bases AS bigint[]), CAST(:cashbacks AS bigint[]))))),
+    booked AS (
+        SELECT bucket, wallet_id, seq, array_agg(funder_no) AS funders, array_agg(budget_no) AS budgets,
                array_agg(CASE WHEN debit = {Account.FUNDER_DUE:d} THEN won ELSE -won END) AS wons
-        FROM entry
-        WHERE bucket = p.bucket AND business_date = :day AND wallet_id = p.wallet_id AND seq = p.seq
-          AND programme_no = :programme_no AND {GRANTING}) e
+        FROM (SELECT bucket, wallet_id, seq FROM judged) j JOIN (
+            SELECT bucket, wallet_id, seq, funder_no, budget_no, debit, won FROM entry
+            WHERE programme_no = :programme_no AND business_date = :day AND {GRANTING}
+              AND bucket BETWEEN :first_bucket AND :last_bucket) e USING (bucket, wallet_id, seq)
+        GROUP BY bucket, wallet_id, seq)
+    SELECT {_PAYMENT}, p.cashback, e.funders, e.budgets, e.wons,
+           {", ".join(f"o.{column} AS o_{column}" for column in _OF_ORIGINAL)}
+    FROM judged p
+    LEFT JOIN wallet w ON w.bucket = p.bucket AND w.wallet_id = p.wallet_id
+    LEFT JOIN booked e ON e.bucket = p.bucket AND e.wallet_id = p.wallet_id AND e.seq = p.seq
+    LEFT JOIN payment o ON o.bucket = p.bucket AND o.wallet_id = p.wallet_id AND o.seq = p.original_seq
+         AND p.kind IN {_RETURNS_SQL} AND o.programme_no = :programme_no AND o.business_date = :day
+         AND o.local_day BETWEEN :near_first AND :near_last
+         AND o.bucket BETWEEN :first_bucket AND :last_bucket AND o.{POSTED}
     ORDER BY p.bucket, p.wallet_id, p.seq
 """)  # noqa: S608 (numbers of our own enumerations)
 _ORPHANS = text(f"""
@@ -92,7 +109,7 @@ _ORPHANS = text(f"""
 
 Suspect = tuple[int, str, int, int]
 """(policy_no, channel, basis, cashback) of purchases that the quick way does not vouch for."""
-_Behind = tuple[Row[Any], Row[Any] | None]
+_Behind = tuple[Any, Any | None]
 """The purchase behind a return; the refund or void that was undone, where the return is its reversal."""
 
 
@@ -100,6 +117,26 @@ def window(frame: Frame) -> dict[str, object]:
     """Parameters of a query for the date's payments."""
     first, last = payment_window(frame.day)
     return {**frame.of_day(), "first": first, "last": last}
+
+
+class _Original(msgspec.Struct):
+    """A payment of the same date that a return names: the columns that a judgement asks for."""
+
+    bucket: int
+    wallet_id: int
+    seq: int
+    company: bool
+    kind: int
+    local_day: date
+    local_time: int
+    merchant_no: int
+    policy_no: int
+    channel: str
+    approved: int
+    basis: int
+    usage_before: int
+    original_seq: int
+    detail: str
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -135,7 +172,10 @@ def _faults(
     everything: bool,
 ) -> Iterator[str | None]:
     policies, channels, bases, cashbacks = zip(*suspects, strict=True) if suspects else ((), (), (), ())
+    near = timedelta(days=NEAR_DAYS)
     wanted = {
+        "near_first": frame.day - near,
+        "near_last": frame.day + near,
         "first_bucket": part.first,
         "last_bucket": part.last,
         "unplain": unplain,
@@ -146,7 +186,9 @@ def _faults(
         "cashbacks": list(cashbacks),
     }
     options = {"yield_per": CHUNK_ROWS}
+    session.execute(text("SET LOCAL enable_nestloop = off"))  # that would be looking up one by one
     result = session.execute(_EXACT, {**window(frame), **wanted}, execution_options=options)
+    session.execute(text("SET LOCAL enable_nestloop = on"))
     for rows in result.partitions(CHUNK_ROWS):
         roots = _roots(session, [row for row in rows if row.kind in _RETURNS])
         for row in rows:
@@ -195,7 +237,7 @@ def _due(frame: Frame, row: Row[Any], roots: dict[tuple[int, int, int], _Behind]
     return granted_again(_rated(frame, root), _terms(frame, root), detail, _detail(undone), before, after)
 
 
-def _rated(frame: Frame, row: Row[Any]) -> Rated:
+def _rated(frame: Frame, row: Any) -> Rated:
     return Rated(
         amount=row.approved,
         basis=row.basis,
@@ -208,14 +250,14 @@ def _rated(frame: Frame, row: Row[Any]) -> Rated:
     )
 
 
-def _terms(frame: Frame, row: Row[Any]) -> Terms:
+def _terms(frame: Frame, row: Any) -> Terms:
     terms = frame.facts.terms.get(row.policy_no)
     if terms is None:
         raise UntraceableError(f"its policy {row.policy_no} is not the programme's")
     return terms
 
 
-def _detail(row: Row[Any]) -> Detail:
+def _detail(row: Any) -> Detail:
     try:
         return decode_detail(row.detail.encode())
     except msgspec.DecodeError:
@@ -225,16 +267,16 @@ def _detail(row: Row[Any]) -> Detail:
 def _roots(session: Connection, returns: list[Row[Any]]) -> dict[tuple[int, int, int], _Behind]:
     """For each return the purchase behind it; through the refund or void, where one was reversed."""
     found: dict[tuple[int, int, int], _Behind] = {}
-    wanted: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = [
-        (row, row, None) for row in returns if row.original_seq
-    ]
+    wanted: list[tuple[Any, Any, Any | None]] = [(row, row, None) for row in returns if row.original_seq]
+    originals: dict[tuple[int, int, int], Any] = {
+        (o.bucket, o.wallet_id, o.seq): o for row in returns if (o := _of_the_date(row)) is not None
+    }
     for _ in range(2):
         if not wanted:
             break
-        originals = {
-            (o.bucket, o.wallet_id, o.seq): o for o in _originals(session, [of for _, of, _ in wanted])
-        }
-        onward: list[tuple[Row[Any], Row[Any], Row[Any] | None]] = []
+        away = [of for _, of, _ in wanted if (of.bucket, of.wallet_id, of.original_seq) not in originals]
+        originals.update({(o.bucket, o.wallet_id, o.seq): o for o in _originals(session, away)})
+        onward: list[tuple[Any, Any, Any | None]] = []
         for row, of, undone in wanted:
             original = originals.get((of.bucket, of.wallet_id, of.original_seq))
             if original is None:
@@ -247,7 +289,16 @@ def _roots(session: Connection, returns: list[Row[Any]]) -> dict[tuple[int, int,
     return found
 
 
-def _originals(session: Connection, rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
+def _of_the_date(row: Row[Any]) -> _Original | None:
+    """What a return names, where it is of the same date and lies on the day that the return says."""
+    named = _detail(row).original
+    if row.o_kind is None or named is None or date_of_day(named["day"]) != row.o_local_day:
+        return None
+    values = (getattr(row, f"o_{column}") for column in _OF_ORIGINAL)
+    return _Original(row.bucket, row.wallet_id, row.original_seq, bool(row.company), *values)
+
+
+def _originals(session: Connection, rows: Iterable[Any]) -> Iterable[Row[Any]]:
     keys: list[tuple[int, int, int, date]] = []
     for row in rows:
         original = _detail(row).original

@@ -15,7 +15,17 @@ from sqlalchemy import Connection, Row, text
 
 from settlement.domain.recompute import Plain, UntraceableError, Won, keys_of, level, plain
 from settlement.frame import Frame
-from settlement.steps.verify_exact import CHUNK_ROWS, GRANTING, MOVING, PLAIN, POSTED, Range, Suspect, window
+from settlement.steps.verify_exact import (
+    CHUNK_ROWS,
+    GRANTING,
+    MOVING,
+    NEAR_DAYS,
+    PLAIN,
+    POSTED,
+    Range,
+    Suspect,
+    window,
+)
 from switch.domain.granting import Key
 from switch.domain.payment import Kind
 from switch.domain.wallet import Holder
@@ -23,8 +33,6 @@ from switch.ledger.chart import Account
 
 SUSPECTS_MAX = 2_000
 """Combinations to look at one by one; where more do not hold, all of the date's payments go the exact way."""
-NEAR_DAYS = 1
-"""A plain purchase has its local day at most so far from the business date; others go the exact way."""
 
 
 class Vouched(msgspec.Struct):
