@@ -3,7 +3,8 @@
 So does a day that was over before they stood in a file, because no night ran. What has not left gets the next
 open day. A file that names a payout of a closed day is voided as a whole, its approval with it: its bytes say
 the wrong day. The other payouts of the file keep theirs and come into a new file. What has left is the bank's
-to move. A day that opens again moves nothing: nobody is paid earlier than was told.
+to move; so is a file that people carry, once it is approved, unless they take the approval back. A day that
+opens again moves nothing: nobody is paid earlier than was told.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,10 @@ from settlement.people.audit import note
 from settlement.store.schema_bank import bank_file
 from switch.domain.calendar import BankCalendar
 
-_NOT_LEFT = (FileState.EMITTED.value, FileState.APPROVED.value)
+_MAY_BE_GONE = (
+    "{name} is approved and may be on its way by hand, and banks are closed on {day}: if it is not, run \
+dure-settlement approve --withdraw {name}, then run again"
+)
 _WITHDRAWN_MAX = 10_000
 
 _ITEMS = """(
@@ -47,7 +51,7 @@ _LEFT = text(f"""
         state = 'ordered' AND EXISTS (
             SELECT FROM bank_file_line l JOIN bank_file f USING (programme_no, file_no)
             WHERE l.programme_no = i.programme_no AND l.end_to_end_id = i.end_to_end_id
-              AND f.state <> 'voided')))
+              AND f.state NOT IN ('emitted', 'approved', 'voided'))))
 """)  # noqa: S608
 _MOVE = tuple(
     text(f"""
@@ -102,7 +106,10 @@ def move_pending(frame: Frame) -> Moves:
     with connection.begin():
         for day, to, pending, is_open in _days(frame):
             if pending:
-                voided += [] if is_open else _void(frame, day)
+                if not is_open:
+                    gone, kept = _void(frame, day)
+                    voided += gone
+                    exceptions += [_MAY_BE_GONE.format(name=name, day=day) for name in kept]
                 items, won = _move(frame, day, to)
                 if items:
                     moved.append(Move(day, to, items, won))
@@ -145,14 +152,20 @@ def _days(frame: Frame) -> Iterable[tuple[date, date, bool, bool]]:
             yield day, max(calendar.add_open_days(day, 0), first), pending[day], is_open
 
 
-def _void(frame: Frame, day: date) -> list[str]:
-    """Void the files that have not left and name something on that day; their names."""
+def _void(frame: Frame, day: date) -> tuple[list[str], list[str]]:
+    """Void the files that have not left and name something on that day. Their names; those of files that
+    nobody knows it of."""
     connection, number = frame.connection, frame.key.programme_no
+    by_hand = frame.settings.delivery.channel == "none"
     names: list[str] = []
+    kept: list[str] = []
     for file_no in connection.execute(_FILES, {"programme_no": number, "day": day}).scalars().all():
         own = (bank_file.c.programme_no == number) & (bank_file.c.file_no == file_no)
         file = connection.execute(select(bank_file).where(own).with_for_update()).one()
-        if file.state not in _NOT_LEFT:  # left while we looked
+        if file.state == FileState.APPROVED and by_hand:
+            kept.append(file.name)
+            continue
+        if file.state not in (FileState.EMITTED, FileState.APPROVED):  # left while we looked
             continue
         why = f"banks are closed on {day}"
         if file.state == FileState.APPROVED:
@@ -161,7 +174,7 @@ def _void(frame: Frame, day: date) -> list[str]:
         connection.execute(update(bank_file).where(own).values(state=state.value))
         note(connection, frame.now(), frame.actor, "file:replace", file.name, {"reason": why})
         names.append(file.name)
-    return names
+    return names, kept
 
 
 def _move(frame: Frame, day: date, to: date) -> tuple[int, int]:

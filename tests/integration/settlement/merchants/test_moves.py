@@ -19,6 +19,12 @@ def declare(city: Nights, *days: date) -> None:
     city.settings = city.settings.model_copy(update={"calendar": Calendar(extra_closed=days)})
 
 
+def sent_by_us(city: Nights, folder: Path) -> None:
+    """The bank's folder is filled by the program, not by hand."""
+    delivery = city.settings.delivery.model_copy(update={"channel": "folder", "folder": folder / "bank"})
+    city.settings = city.settings.model_copy(update={"delivery": delivery})
+
+
 def paid_to(city: Nights, shops: int) -> None:
     for number in range(1, shops + 1):
         city.merchant(number, payout_days=3 if number == shops else None)
@@ -83,8 +89,9 @@ def test_what_is_ordered_moves_to_the_next_open_day_and_only_once(make: Make) ->
     assert city.all("SELECT DISTINCT pay_on FROM payout") == [(FRIDAY,)]
 
 
-def test_a_file_that_has_not_left_is_voided_whole_with_its_approval(make: Make) -> None:
+def test_a_file_that_has_not_left_is_voided_whole_with_its_approval(make: Make, tmp_path: Path) -> None:
     city = make()
+    sent_by_us(city, tmp_path)
     paid_to(city, 3)
     name = into_file(city, 1, "approved", [1, 3])  # 3 is paid on Thursday: it keeps its day
     declare(city, WEDNESDAY)
@@ -117,6 +124,31 @@ def test_what_stands_in_no_file_on_a_day_that_is_over_moves_to_the_next_night_th
     assert city.all("SELECT pay_on FROM payout ORDER BY merchant_no") == [(FRIDAY,), (WEDNESDAY,), (FRIDAY,)]
     assert city.do(THURSDAY, moves.move_pending) == moves.Moves()
     assert city.all("SELECT state FROM bank_file") == [("approved",)]
+
+
+def test_an_approved_file_that_people_carry_stays_until_they_say_that_it_did_not_leave(make: Make) -> None:
+    city = make()
+    paid_to(city, 3)
+    into_file(city, 1, "emitted", [1])
+    name = into_file(city, 2, "approved", [2])  # somebody may be at the bank with it
+    declare(city, WEDNESDAY)
+    done = city.do(D, moves.move_pending)
+    assert (done.voided, done.moved[0].items) == (("file1.xml",), 1)
+    assert done.exceptions[0] == (
+        f"{name} is approved and may be on its way by hand, and banks are closed on 2026-11-18: if it is not,"
+        f" run dure-settlement approve --withdraw {name}, then run again"
+    )
+    assert not any("have left" in line for line in done.exceptions)
+    assert city.all("SELECT name, state FROM bank_file ORDER BY 1") == [
+        ("file1.xml", "voided"),
+        (name, "approved"),
+    ]
+    assert city.all("SELECT pay_on FROM payout WHERE merchant_no = 2") == [(WEDNESDAY,)]
+    assert (city.settings.files.outbox / name).exists()
+    city.sql("UPDATE file_approval SET voided_at = now(), void_reason = 'withdrawn'")
+    city.sql("UPDATE bank_file SET state = 'emitted' WHERE file_no = 2")
+    assert city.do(D, moves.move_pending).voided == (name,)
+    assert city.all("SELECT DISTINCT pay_on FROM payout WHERE merchant_no < 3") == [(THURSDAY,)]
 
 
 def test_what_a_dead_run_left_of_a_voided_file_is_taken_away_by_the_next(make: Make) -> None:
