@@ -112,13 +112,21 @@ def merchants(frame: Frame, *, taken: bool) -> Iterator[Sequence[Row[Any]]]:
     yield from _chunks(frame, _TAKEN if taken else _WOULD_TAKE)
 
 
-def netted(policy: Policy, row: Row[Any]) -> Net:
-    """The net of one row of `merchants`, by what holds now; `policy` is the date's."""
+def payer(frame: Frame) -> tuple[str, str]:
+    """Bank and account that merchants are paid from, the account without hyphens."""
+    found = frame.settings.originator.get(frame.facts.programme_id)
+    return (found.bank, found.account.replace("-", "")) if found else ("", "")
+
+
+def netted(policy: Policy, row: Row[Any], own: tuple[str, str]) -> Net:
+    """The net of one row of `merchants`, by what holds now; `policy` is the date's, `own` the `payer`."""
     held = Held.NOT
     if row.on_hold:
         held = Held.HOLD
     elif not (row.bank_code and row.account_no):
         held = Held.ACCOUNT
+    elif (row.bank_code, row.account_no.replace("-", "")) == own:
+        held = Held.OWN  # no bank takes such an order, and the file would not leave
     return _net(
         terms(
             policy,
@@ -144,11 +152,11 @@ def recompute(frame: Frame) -> Iterator[tuple[object, ...]]:
     Rate, hold and reserve are those that the row keeps: a class or a hold of today must not change a run of
     the past. Needs the caller's transaction.
     """
-    policy = frame.facts.policy_of(frame.day)
+    policy, own = frame.facts.policy_of(frame.day), payer(frame)
     for rows in _chunks(frame, _STORED_TERMS):
         for row in rows:
             if row.stored_rate is None:
-                yield as_row(frame.day, row, netted(policy, row))
+                yield as_row(frame.day, row, netted(policy, row, own))
                 continue
             held = Held.NOT if row.stored_held == Held.SMALL else Held(row.stored_held)
             by = Terms(row.stored_rate, policy.fee_vat_ppm, policy.payout_unit, held)

@@ -22,6 +22,7 @@ class Held(StrEnum):
     NOT = ""
     HOLD = "hold"  # a person holds its payouts
     ACCOUNT = "account"  # it has no account to pay to
+    OWN = "own"  # its account is the one that merchants are paid from
     SMALL = "small"  # it is due less than one unit of payouts
 
 
@@ -29,6 +30,7 @@ HELD_BECAUSE: dict[str, str] = {
     Held.NOT: "",
     Held.HOLD: "payouts are held",
     Held.ACCOUNT: "no bank account",
+    Held.OWN: "its account is the one that pays",
     Held.SMALL: "less than one unit of payouts",
 }
 

@@ -33,6 +33,7 @@ _STATEMENT: dict[str, tuple[str, str]] = {
     "held": ("지급 보류 사유", "Why held"),
     "held_hold": ("운영자가 지급 보류", "the operator holds payouts"),
     "held_account": ("등록된 계좌 없음", "no bank account"),
+    "held_own": ("등록된 계좌가 지급 계좌임", "its account is the one that pays"),
     "held_small": ("지급 단위 미만", "less than one unit of payouts"),
     "rounding": ("단수 차이", "Rounding"),
     "paid": ("지급액", "Paid"),

@@ -31,12 +31,16 @@ NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _HELD = text("""
-    SELECT m.merchant_id, n.carried_out, n.held
+    SELECT m.merchant_id, n.carried_out AS won, n.held
     FROM merchant_net n JOIN merchant m USING (merchant_no)
     WHERE n.programme_no = :programme_no AND n.business_date = :day AND n.cycle = :cycle AND n.carried_out > 0
-      AND n.held = :held
+      AND n.held IN (:none, :own)
     ORDER BY m.merchant_id LIMIT :most
 """)
+_ACCOUNT_FAULT: dict[str, str] = {
+    Held.ACCOUNT: "it has no bank account: add one",
+    Held.OWN: "its account is the one that merchants are paid from: correct it",
+}
 _RUN = ("programme_no", "business_date", "cycle")
 _COPY_NET = f"COPY merchant_net ({', '.join((*_RUN, *desk.NET_COLUMNS))}) FROM STDIN"
 _COPY_PAYOUT = """COPY payout (programme_no, business_date, cycle, merchant_no, attempt, pay_on, won,
@@ -105,8 +109,9 @@ def preview(frame: Frame) -> tuple[PayOutcome, list[MerchantLine]]:
     totals = _Totals()
     lines: list[MerchantLine] = []
     calendar, policy = frame.run.facts.calendar(), frame.facts.policy_of(frame.day)
+    own = desk.payer(frame)
     for row in _flat(frame):
-        netted = desk.netted(policy, row)
+        netted = desk.netted(policy, row, own)
         on = pay_on(calendar, policy, row.payout_days, frame.day, frame.ordered_on)
         totals.add(netted, on)
         lines.append(_line(row, netted, on))
@@ -224,6 +229,7 @@ class _Writer:
         self._frame = frame
         self._calendar = frame.run.facts.calendar()
         self._policy = frame.facts.policy_of(frame.day)
+        self._own = desk.payer(frame)
         self._posting = f"{frame.key.programme_no}\t{booked_on}\t{posting_name(frame)}"
         self._line = 0
         self._days: dict[int | None, date] = {}
@@ -237,7 +243,7 @@ class _Writer:
         for row in rows:
             self.inputs.update(repr(tuple(row)).encode())
             number = row.merchant_no
-            netted = desk.netted(self._policy, row)
+            netted = desk.netted(self._policy, row, self._own)
             on = self._pay_on(row.payout_days)
             self.totals.add(netted, on)
             *values, since = desk.as_row(key.business_date, row, netted)
@@ -281,10 +287,10 @@ def _copy(connection: Connection, statement: str, lines: list[str]) -> None:
 
 
 def held_merchants(frame: Frame, most: int) -> list[str]:
-    """Merchants whose money is held because they have no account to pay to."""
+    """Merchants whose money is held because they have no account that it can be paid to."""
     run = {**frame.of_day(), "cycle": frame.key.cycle, "most": most}
-    rows = frame.connection.execute(_HELD, {**run, "held": Held.ACCOUNT.value})
+    rows = frame.connection.execute(_HELD, {**run, "none": Held.ACCOUNT.value, "own": Held.OWN.value})
     return [
-        f"merchant {merchant}: {won:,} won held, it has no bank account: add one, the next run pays it"
-        for merchant, won, _ in rows
+        f"merchant {row.merchant_id}: {row.won:,} won held, {_ACCOUNT_FAULT[row.held]}, the next run pays it"
+        for row in rows
     ]

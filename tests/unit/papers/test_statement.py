@@ -19,6 +19,11 @@ MERCHANT = Merchant(1, "M00001", "가게 1", "1234567890", 1, "서로")
 _WON = st.integers(0, 10**12)
 
 
+@pytest.mark.parametrize("lang", ["ko", "en"])
+def test_each_reason_for_holding_has_words(lang: str) -> None:
+    assert all(Words(lang)[f"held_{held}"] for held in Held if held is not Held.NOT)
+
+
 def _statement(days: list[dict[str, int]], opening: int = 0, terms: Terms | None = None) -> Statement:
     """A statement made by the rules of the netting itself."""
     carried, reserve, lines, payouts = opening, 0, [], []

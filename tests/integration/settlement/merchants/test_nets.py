@@ -116,6 +116,24 @@ def test_since_when_it_is_carried_is_kept_until_it_is_paid(make: Make) -> None:
     assert city.nets(on(3))[1]["carried_since"] is None
 
 
+def test_a_merchant_with_the_account_that_pays_is_held_and_stops_nobody(make: Make) -> None:
+    city = make()
+    own = city.settings.originator["seoro"]
+    shop = city.merchant(1, account=f"{own.account[:3]}-{own.account[3:]}")
+    city.sql("UPDATE merchant SET bank_code = :bank", bank=own.bank)
+    city.merchant(2)
+    for number in (1, 2):
+        city.trade(D, number, 1_000)
+    told = city.pay(D)
+    assert (told.payouts, told.held_merchants, told.held) == (1, 1, 999)
+    assert city.nets(D)[1]["held"] == "own"
+    [line] = city.do(D, lambda frame: pay_merchants.held_merchants(frame, 5))
+    assert line.startswith(f"merchant {shop}: 999 won held, its account is the one that merchants are paid")
+    city.sql("UPDATE merchant SET account_no = '1' WHERE merchant_no = 1")
+    city.pay(on(1))
+    assert city.nets(on(1))[1]["paid"] == 999
+
+
 def test_the_hash_of_the_inputs_tells_an_account_or_a_hold_apart(make: Make) -> None:
     seen = set()
     for change in (None, "account", "hold"):
