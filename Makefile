@@ -21,7 +21,8 @@ demo: $(STAMP)
 	$(BIN)/dure-terminal-sim demo
 
 # Two at a time, each with its own server and folders; what measures time, one after the other.
-TIMED := tests/e2e $(addprefix tests/integration/switch/test_,faults.py limits.py session.py storm.py transport.py)
+TIMED := $(addprefix tests/e2e/test_,kill_under_load.py kill_with_holds.py running_installation.py demo.py) \
+	$(addprefix tests/integration/switch/test_,faults.py limits.py)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not endure" -n 2 --dist loadfile $(addprefix --ignore=,$(TIMED))
 	$(BIN)/python -m pytest -m "not endure" $(TIMED)
