@@ -23,8 +23,8 @@ from settlement.store.schema_bank import bank_file
 from switch.domain.calendar import BankCalendar
 
 _MAY_BE_GONE = (
-    "{name} is approved and may be on its way by hand, and banks are closed on {day}: if it is not, run \
-dure-settlement approve --withdraw {name}, then run again"
+    "{name} is approved and may be on its way by hand, and banks are closed on {day}: if it is not,"
+    " run dure-settlement approve --withdraw {name}, then run again"
 )
 _WITHDRAWN_MAX = 10_000
 

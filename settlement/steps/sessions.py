@@ -4,8 +4,9 @@ What is read is one position of the books: the session that decides exports its 
 take it over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -73,6 +74,15 @@ def apart(connection: Connection, parts: int, work: Callable[[Connection, int], 
     finally:
         for session in sessions:
             session.close()
+
+
+@contextmanager
+def without(connection: Connection, way: str) -> Iterator[None]:
+    """Let the statements within be planned without a way to join or to order ("nestloop", "sort"), where
+    statistics would mislead. A failure ends the transaction, and what was set with it."""
+    connection.execute(text(f"SET LOCAL enable_{way} = off"))
+    yield
+    connection.execute(text(f"SET LOCAL enable_{way} = on"))
 
 
 def with_room(connection: Connection) -> None:

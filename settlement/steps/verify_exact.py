@@ -20,6 +20,7 @@ from settlement.domain.recompute import (
     taken_back,
 )
 from settlement.frame import Frame
+from settlement.steps.sessions import without
 from switch.domain.calendar import date_of_day, day_of_date
 from switch.domain.decision import NO_DETAIL, Detail, decode_detail
 from switch.domain.payment import Kind, Outcome
@@ -55,6 +56,27 @@ NEAR_DAYS = 1
 """A payment has its local day at most so far from the business date, but for the rare one: what is searched
 for among all of a date's is searched for on these days."""
 
+
+class _Original(msgspec.Struct):
+    """A payment of the same date that a return names: the columns that a judgement asks for."""
+
+    bucket: int
+    wallet_id: int
+    seq: int
+    company: bool
+    kind: int
+    local_day: date
+    local_time: int
+    merchant_no: int
+    policy_no: int
+    channel: str
+    approved: int
+    basis: int
+    usage_before: int
+    original_seq: int
+    detail: str
+
+
 _PAYMENT = f"""p.kind, p.bucket, p.wallet_id, p.seq, p.local_day, p.local_time, p.terminal_id, p.stan,
            p.merchant_no, p.policy_no, p.channel, p.approved, p.basis, p.usage_before, p.original_seq,
            p.detail, w.holder = {Holder.COMPANY:d} AS company"""
@@ -71,8 +93,7 @@ _JUDGED = f"""FROM payment p WHERE p.programme_no = :programme_no AND p.business
            AND p.local_day BETWEEN :first AND :last AND p.{POSTED} AND p.{MOVING}"""
 # The date is read in the order of its pages and what is wanted is picked from it. Looked up one by one, the
 # entries and originals of a large date are hundreds of thousands of reads all over the disk.
-_OF_ORIGINAL = ("kind", "local_day", "local_time", "merchant_no", "policy_no", "channel", "approved", "basis",
-                "usage_before", "original_seq", "detail")  # fmt: skip
+_OF_ORIGINAL = _Original.__struct_fields__[4:]  # the others are those of the return
 _EXACT = text(f"""
     WITH judged AS MATERIALIZED (
         SELECT * {_JUDGED} AND p.bucket BETWEEN :first_bucket AND :last_bucket AND (
@@ -117,26 +138,6 @@ def window(frame: Frame) -> dict[str, object]:
     """Parameters of a query for the date's payments."""
     first, last = payment_window(frame.day)
     return {**frame.of_day(), "first": first, "last": last}
-
-
-class _Original(msgspec.Struct):
-    """A payment of the same date that a return names: the columns that a judgement asks for."""
-
-    bucket: int
-    wallet_id: int
-    seq: int
-    company: bool
-    kind: int
-    local_day: date
-    local_time: int
-    merchant_no: int
-    policy_no: int
-    channel: str
-    approved: int
-    basis: int
-    usage_before: int
-    original_seq: int
-    detail: str
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -186,9 +187,8 @@ def _faults(
         "cashbacks": list(cashbacks),
     }
     options = {"yield_per": CHUNK_ROWS}
-    session.execute(text("SET LOCAL enable_nestloop = off"))  # that would be looking up one by one
-    result = session.execute(_EXACT, {**window(frame), **wanted}, execution_options=options)
-    session.execute(text("SET LOCAL enable_nestloop = on"))
+    with without(session, "nestloop"):  # that would be looking up one by one
+        result = session.execute(_EXACT, {**window(frame), **wanted}, execution_options=options)
     for rows in result.partitions(CHUNK_ROWS):
         roots = _roots(session, [row for row in rows if row.kind in _RETURNS])
         for row in rows:

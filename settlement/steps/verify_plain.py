@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from settlement.domain.recompute import Plain, UntraceableError, Won, keys_of, level, plain
 from settlement.frame import Frame
+from settlement.steps.sessions import without
 from settlement.steps.verify_exact import (
     CHUNK_ROWS,
     GRANTING,
@@ -76,11 +77,10 @@ def vouch(frame: Frame, session: Connection, part: Range) -> Vouched:
     found = Vouched()
     # Combinations are few, whatever the planner expects: sorting all payments to count them takes most of the
     # time of a large date.
-    session.execute(text("SET LOCAL enable_sort = off"))
-    rows = session.execute(text(case.statement), parameters, execution_options={"yield_per": CHUNK_ROWS})
+    with without(session, "sort"):
+        rows = session.execute(text(case.statement), parameters, execution_options={"yield_per": CHUNK_ROWS})
     for chunk in rows.partitions(CHUNK_ROWS):
         _judge(frame, case.keys, chunk, found)
-    session.execute(text("SET LOCAL enable_sort = on"))
     return found
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from settlement.frame import Frame
+from settlement.steps.sessions import without
 from settlement.steps.verify_exact import MOVING, POSTED, Range, name, window
 from switch.domain.calendar import date_of_day
 from switch.domain.payment import Kind
@@ -61,9 +62,8 @@ def faults(frame: Frame, session: Connection, part: Range, counted_in: Collectio
     wallets = {"first_bucket": part.first, "last_bucket": part.last}
     asked = {**at, **wallets, "months": months, "since": since, "most": SUSPECTS_MAX}
     # Without statistics, as a date filled at one go has, a nested loop over it takes minutes, not moments.
-    session.execute(text("SET LOCAL enable_nestloop = off"))
-    found = session.execute(_USAGE, asked).all()
-    session.execute(text("SET LOCAL enable_nestloop = on"))
+    with without(session, "nestloop"):
+        found = session.execute(_USAGE, asked).all()
     for row in found:
         # A wallet may have posted on the next date already when a slower lane posted on this one, so what
         # the quick pass finds is asked again by posting number alone.
